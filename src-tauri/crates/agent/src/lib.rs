@@ -1,0 +1,1 @@
+//! Runs the api in the background; the command table over a private socket; the client half

@@ -1,0 +1,1 @@
+//! Use cases and the command table; wires the crates below together

@@ -1,0 +1,1 @@
+//! SSH: sessions, lanes, host keys, sign-in, exec, tunnels, the PowerShell envelope

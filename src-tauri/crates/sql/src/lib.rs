@@ -1,0 +1,1 @@
+//! TDS: login, readiness, batches

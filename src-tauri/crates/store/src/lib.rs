@@ -1,0 +1,1 @@
+//! Hosts, settings and history in versioned files; credentials in the keychain

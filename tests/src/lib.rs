@@ -1,0 +1,1 @@
+//! The rig, end-to-end suites and benchmarks
