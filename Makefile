@@ -1,0 +1,23 @@
+.PHONY: help test suite lint run bench soak
+
+help: ## lists the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+test: ## everything: format, lints, dependencies, every test; fetches what it needs
+	@tests/run.sh
+
+suite: ## some of the tests, isolated as `make test` does: make suite ARGS="-p berth-sql -E 'test(login)'"
+	@tests/suite.sh $(ARGS)
+
+lint: ## format and clippy only
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+run: ## the berth command from this tree: make run ARGS="list --json"
+	@cargo run --quiet --package berth-cli --bin berth --locked -- $(ARGS)
+
+bench: ## Berth beside the peers, measured in the same run: median, spread, ratio
+	@tests/bench.sh
+
+soak: ## the end-to-end suites again and again until one fails: make soak TIMES=20
+	@tests/suite.sh -p berth-tests --stress-count $(or $(TIMES),10)

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Brings the programs that the tests start: OpenSSH's server, Docker's engine, a Secret Service, FreeTDS.
+# Debian as root: installs what is missing. Elsewhere: says what is missing; the tests then say what they skip.
+set -euo pipefail
+PATH="$PATH:/usr/sbin:/sbin"
+
+has() { command -v "$1" >/dev/null 2>&1; }
+missing=''
+want() { # the program, and the Debian package that brings it
+  has "$1" || missing="$missing $2"
+}
+want cc gcc
+want ssh openssh-client
+want sshd openssh-server
+want docker docker.io
+want tsql freetds-bin
+want python3 python3
+if [ "$(uname -s)" = Linux ]; then
+  want dockerd docker.io
+  want gnome-keyring-daemon gnome-keyring
+  want dbus-daemon dbus
+  want dbus-send dbus-bin
+  want ip iproute2
+  want iptables iptables
+  want unshare util-linux
+fi
+# Not programs: unixODBC's library, ICU for .NET, Kerberos' library for the ODBC driver, Python's venv.
+if has dpkg-query; then
+  for package in libodbc2 odbcinst libicu72 libgssapi-krb5-2 python3-venv; do
+    dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+  done
+fi
+[ -n "$missing" ] || exit 0
+
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+if [ "$(id -u)" = 0 ] && has apt-get; then
+  echo "installing: $missing"
+  export DEBIAN_FRONTEND=noninteractive
+  # A package must not start its own daemons: the tests start theirs, in namespaces of their own.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 0755 $policy
+    trap 'rm -f '$policy EXIT
+  fi
+  apt-get -qq update
+  # shellcheck disable=SC2086  # a list of names
+  apt-get -qq install -y --no-install-recommends $missing >/dev/null
+else
+  echo "these are missing, and tests that need them are skipped (names of Debian's packages): $missing"
+fi

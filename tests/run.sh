@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# `make test`: everything that can be checked on this machine, in one run, on a machine that has only
+# git, make, Cargo and Node. What is missing is fetched while Cargo compiles.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p .cache target
+export PATH="$PWD/.cache/tools/bin:$PATH:/usr/sbin:/sbin"
+export CARGO_TERM_PROGRESS_WHEN=never
+
+step() { # what it is, the command
+  local what=$1 began=$SECONDS
+  shift
+  if ! "$@"; then
+    echo "FAILED: $what (\`$*\`)" >&2
+    exit 1
+  fi
+  echo "ok: $what ($((SECONDS - began)) s)"
+}
+
+command -v cc >/dev/null 2>&1 || step 'a linker' tests/prepare/machine.sh
+prepare() { tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh; }
+prepare >.cache/prepare.log 2>&1 &
+preparing=$!
+prepared() {
+  wait $preparing || { cat .cache/prepare.log >&2; return 1; }
+  cat .cache/prepare.log
+}
+
+step 'format' cargo fmt --all --check
+step 'clippy' cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+# Libraries, programs and tests in one build: with one set of features, nothing is compiled twice.
+step 'build' cargo build --quiet --workspace --all-targets --locked
+step 'programs and drivers for the tests' prepared
+step 'dependencies' cargo deny --log-level error check bans licenses sources
+
+runner=tests/in-namespace.sh
+if [ "$(uname -s)" = Linux ] && $runner true 2>/dev/null; then
+  triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+  export "CARGO_TARGET_${triple}_RUNNER=$PWD/$runner"
+else
+  echo 'SKIPPED: every test that needs namespaces or a Docker engine of its own (that takes Linux and root)'
+fi
+step 'examples in the documentation' cargo test --quiet --workspace --doc --locked
+
+failed=0
+cargo nextest run --workspace --locked --profile ci || failed=$?
+
+# A passing test's output is only in the report: what was skipped is read from there.
+report=target/nextest/ci/junit.xml
+grep -ho 'SKIPPED: [^<]*' "$report" 2>/dev/null | sort | uniq -c | sort -rn >target/skipped.log || true
+skipped=$(awk '{ n += $1 } END { print n + 0 }' target/skipped.log)
+# A killed engine leaves its empty control groups; nothing else of a test survives its namespaces.
+find /sys/fs/cgroup -depth -type d -path '*/berth-tests/*' -exec rmdir {} + 2>/dev/null || true
+if [ "$skipped" -gt 0 ]; then
+  echo
+  cat target/skipped.log
+fi
+echo "skipped parts: $skipped"
+if [ "$failed" -ne 0 ]; then exit "$failed"; fi
+if [ "$skipped" -gt 0 ] && [ "${BERTH_REQUIRE_RIG:-0}" = 1 ]; then
+  echo 'here everything must run, so a skipped part is a failure' >&2
+  exit 1
+fi
