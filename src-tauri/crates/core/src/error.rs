@@ -260,14 +260,21 @@ mod tests {
     #[test]
     fn every_code_survives_the_wire() {
         for code in Code::ALL {
-            assert_eq!(Code::from_name(code.as_str()), code, "a client acts on the code it reads back");
+            assert_eq!(
+                Code::from_name(code.as_str()),
+                code,
+                "a client acts on the code it reads back"
+            );
         }
         assert_eq!(Code::from_name("of_a_newer_version"), Code::Failed);
     }
 
     #[test]
     fn context_keeps_the_order_of_causes() {
-        let e = Error::failed("inner").because("deepest").context("middle").context("outer");
+        let e = Error::failed("inner")
+            .because("deepest")
+            .context("middle")
+            .context("outer");
         assert_eq!(e.to_string(), "outer: middle: inner: deepest");
     }
 }

@@ -11,9 +11,14 @@
 
 pub mod connection;
 pub mod error;
+pub mod host;
+pub mod instance;
+pub mod label;
 pub mod name;
 pub mod password;
 pub mod port;
+pub mod readiness;
+pub mod recipe;
 pub mod secret;
 pub mod size;
 

@@ -12,9 +12,12 @@ use crate::{Error, Result};
 /// [`crate::Code::Usage`], naming the first thing that is wrong.
 pub fn check(kind: &str, name: &str) -> Result<()> {
     let bad = |why: String| {
-        Err(Error::usage(format!("`{}` cannot be the name of {kind}", name.escape_debug()))
-            .because(why)
-            .hint("Use letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 50"))
+        Err(Error::usage(format!(
+            "`{}` cannot be the name of {kind}",
+            name.escape_debug()
+        ))
+        .because(why)
+        .hint("Use letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 50"))
     };
     let Some(first) = name.chars().next() else {
         return bad("it is empty".into());
@@ -41,9 +44,12 @@ pub fn check(kind: &str, name: &str) -> Result<()> {
 /// [`crate::Code::Usage`], naming the first thing that is wrong.
 pub fn check_sql(kind: &str, name: &str) -> Result<()> {
     let bad = |why: &str| {
-        Err(Error::usage(format!("`{}` cannot be the name of {kind}", name.escape_debug()))
-            .because(why)
-            .hint("Use a name of 1 to 128 characters without control characters"))
+        Err(Error::usage(format!(
+            "`{}` cannot be the name of {kind}",
+            name.escape_debug()
+        ))
+        .because(why)
+        .hint("Use a name of 1 to 128 characters without control characters"))
     };
     if name.is_empty() {
         return bad("it is empty");
@@ -83,7 +89,10 @@ impl InstanceName {
             None => (None, text),
         };
         check("an instance", name)?;
-        Ok(Self { host, name: name.to_owned() })
+        Ok(Self {
+            host,
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -92,7 +101,11 @@ impl InstanceName {
 pub fn first_free(base: &str, taken: impl Fn(&str) -> bool) -> String {
     let mut n = 1_u32;
     loop {
-        let name = if n == 1 { base.to_owned() } else { format!("{base}-{n}") };
+        let name = if n == 1 {
+            base.to_owned()
+        } else {
+            format!("{base}-{n}")
+        };
         if !taken(&name) {
             return name;
         }
@@ -110,7 +123,10 @@ mod tests {
             assert!(check("an instance", name).is_ok(), "{name}");
         }
         for name in ["", "-a", ".a", "a b", "a/b", "ü", "a\n", &"x".repeat(51)] {
-            assert!(check("an instance", name).is_err(), "{name:?} would fail later, at the engine");
+            assert!(
+                check("an instance", name).is_err(),
+                "{name:?} would fail later, at the engine"
+            );
         }
     }
 
@@ -124,7 +140,10 @@ mod tests {
     #[test]
     fn host_and_name_are_told_apart() {
         let n = InstanceName::parse("winhost/orders").unwrap();
-        assert_eq!((n.host.as_deref(), n.name.as_str()), (Some("winhost"), "orders"));
+        assert_eq!(
+            (n.host.as_deref(), n.name.as_str()),
+            (Some("winhost"), "orders")
+        );
         assert!(InstanceName::parse("a/b/c").is_err());
         assert!(InstanceName::parse("/b").is_err());
     }

@@ -45,7 +45,9 @@ pub fn generate(mut random: impl FnMut(&mut [u8]) -> Result<()>) -> Result<Secre
             return Ok(Secret::from(text));
         }
     }
-    Err(Error::failed("This machine's random numbers are not random"))
+    Err(Error::failed(
+        "This machine's random numbers are not random",
+    ))
 }
 
 /// Whether SQL Server would take it, and every driver would send it whole.
@@ -60,7 +62,9 @@ pub fn check(password: &str) -> Result<()> {
     let bad = |why: &str| {
         Err(Error::usage("This password cannot be used for SQL Server")
             .because(why)
-            .hint("Take 8 to 128 characters with three of: upper case, lower case, digits, symbols"))
+            .hint(
+                "Take 8 to 128 characters with three of: upper case, lower case, digits, symbols",
+            ))
     };
     let units = password.encode_utf16().count();
     if units < 8 {
@@ -73,7 +77,9 @@ pub fn check(password: &str) -> Result<()> {
         return bad("it holds a NUL character");
     }
     if password.chars().any(|c| c.len_utf16() == 2) {
-        return bad("it holds a character outside the Basic Multilingual Plane, such as an emoji, which some drivers cut short");
+        return bad(
+            "it holds a character outside the Basic Multilingual Plane, such as an emoji, which some drivers cut short",
+        );
     }
     let classes = [
         password.chars().any(char::is_uppercase),
@@ -114,8 +120,20 @@ mod tests {
 
     #[test]
     fn a_stuck_random_source_is_an_error_and_not_a_weak_password() {
-        assert!(generate(|b| { b.fill(7); Ok(()) }).is_err());
-        assert!(generate(|b| { b.fill(255); Ok(()) }).is_err());
+        assert!(
+            generate(|b| {
+                b.fill(7);
+                Ok(())
+            })
+            .is_err()
+        );
+        assert!(
+            generate(|b| {
+                b.fill(255);
+                Ok(())
+            })
+            .is_err()
+        );
     }
 
     #[test]
@@ -123,9 +141,18 @@ mod tests {
         for p in ["Passw0rd", "aB3456789", "sch\u{f6}n-Wetter", "a;B='{}1\"x"] {
             assert!(check(p).is_ok(), "{p}");
         }
-        for p in ["", "Pass0rd", "alllowercase1", "NULlinside1\0", "Emoji1234\u{1f600}"] {
+        for p in [
+            "",
+            "Pass0rd",
+            "alllowercase1",
+            "NULlinside1\0",
+            "Emoji1234\u{1f600}",
+        ] {
             let e = check(p).unwrap_err();
-            assert!(p.is_empty() || !e.to_string().contains(p), "the error must not repeat the password");
+            assert!(
+                p.is_empty() || !e.to_string().contains(p),
+                "the error must not repeat the password"
+            );
         }
         assert!(check(&format!("aB1{}", "x".repeat(126))).is_err());
     }

@@ -2,7 +2,12 @@
 
 use crate::{Error, Result};
 
-const UNITS: [(&str, u64); 4] = [("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30), ("t", 1 << 40)];
+const UNITS: [(&str, u64); 4] = [
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
+];
 
 /// Reads `512m`, `2g`, `2GB`, `2 GiB` or plain bytes, in powers of 1024 as Docker does.
 ///
@@ -19,19 +24,29 @@ pub fn parse(text: &str) -> Result<u64> {
         .unwrap_or(lower.len());
     let (number, unit) = lower.split_at_checked(split).ok_or_else(bad)?;
     let unit = unit.trim();
-    let unit = unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(unit);
+    let unit = unit
+        .strip_suffix("ib")
+        .or_else(|| unit.strip_suffix('b'))
+        .unwrap_or(unit);
     let factor = if unit.is_empty() {
         1
     } else {
         UNITS.iter().find(|(n, _)| *n == unit).ok_or_else(bad)?.1
     };
     let number: f64 = number.parse().map_err(|_| bad())?;
-    #[expect(clippy::cast_precision_loss, reason = "factors are powers of two, exact in f64")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "factors are powers of two, exact in f64"
+    )]
     let bytes = number * factor as f64;
     if !bytes.is_finite() || bytes < 1.0 || bytes >= 9.2e18 {
         return Err(bad());
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range checked above")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "range checked above"
+    )]
     let bytes = bytes as u64;
     Ok(bytes)
 }
@@ -68,7 +83,17 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), bytes, "{text}");
         }
-        for text in ["", "g", "-1g", "2x", "nan", "1e400g", "99999999999t", "0", "2 g g"] {
+        for text in [
+            "",
+            "g",
+            "-1g",
+            "2x",
+            "nan",
+            "1e400g",
+            "99999999999t",
+            "0",
+            "2 g g",
+        ] {
             assert!(parse(text).is_err(), "{text} is no amount of memory");
         }
         assert_eq!(format(1536 << 20), "1.5 GiB");
