@@ -17,6 +17,7 @@ pub mod label;
 pub mod name;
 pub mod password;
 pub mod port;
+pub mod powershell;
 pub mod readiness;
 pub mod recipe;
 pub mod secret;
