@@ -1,1 +1,357 @@
 //! Connection strings: an endpoint, a login and a database in one client's format.
+//!
+//! Every format is one module behind [`Format`], and one line of the registry below. A
+//! format quotes every value by one fixed rule, never by asking whether a value needs it:
+//! the drivers' own heuristics are wrong often. What its grammar cannot say, it refuses
+//! with the reason and the format to take instead; a string that a client reads
+//! differently is never written.
+//!
+//! ```
+//! use berth_core::{Secret, connection::{Parts, Tls, format}};
+//! let parts = Parts {
+//!     host: "127.0.0.1".into(),
+//!     port: 14330,
+//!     database: Some("orders".into()),
+//!     user: "sa".into(),
+//!     password: Secret::from("p;w\"1"),
+//!     tls: Tls::Unverified,
+//!     app: None,
+//! };
+//! let text = format("adonet")?.write(&parts)?;
+//! assert_eq!(
+//!     text.masked(),
+//!     "Server=tcp:127.0.0.1,14330;Database=\"orders\";User ID=\"sa\";Password=\"••••\";\
+//!      Encrypt=True;TrustServerCertificate=True;Connect Timeout=30"
+//! );
+//! # Ok::<(), berth_core::Error>(())
+//! ```
+
+mod parts;
+mod quote;
+mod text;
+
+#[cfg(test)]
+mod testing;
+
+pub use parts::{Parts, Tls};
+pub use text::Text;
+
+use crate::{Error, Result};
+
+/// Seconds that a string gives a client to connect. The way leads through a tunnel that the
+/// agent opens with the first client, so the drivers' usual 15 are short.
+const CONNECT_SECONDS: u32 = 30;
+
+/// One client's way to write a connection.
+pub trait Format: Sync {
+    /// The name used by `--format` and in settings; stable between versions.
+    fn id(&self) -> &'static str;
+
+    /// The name that people know it by.
+    fn name(&self) -> &'static str;
+
+    /// One sentence: which clients take it.
+    fn about(&self) -> &'static str;
+
+    /// The heading that it is listed under.
+    fn family(&self) -> &'static str;
+
+    /// What it cannot say, one sentence each, for those who choose.
+    fn limits(&self) -> &'static [&'static str];
+
+    /// Writes `parts`.
+    ///
+    /// # Errors
+    /// [`crate::Code::Usage`] where `parts` make no sense in any format (see
+    /// [`Parts::check`]); [`crate::Code::Failed`] where only this format cannot say
+    /// them, with the reason, a hint, and the detail `instead` naming the format to take.
+    fn write(&self, parts: &Parts) -> Result<Text>;
+}
+
+macro_rules! registry {
+    ($($module:ident::$format:ident,)+) => {
+        $(mod $module;)+
+        static FORMATS: &[&dyn Format] = &[$(&$module::$format,)+];
+    };
+}
+
+// In the order that lists show them: a new format is its file and its line here.
+registry! {
+    adonet::AdoNet,
+    odbc::Odbc,
+    jdbc::Jdbc,
+    go::Go,
+    mssql::Mssql,
+    tedious::Tedious,
+    tiberius::Tiberius,
+    sqlcmd::Sqlcmd,
+    freetds::FreeTds,
+}
+
+/// Every format, in the order to list them.
+#[must_use]
+pub fn formats() -> &'static [&'static dyn Format] {
+    FORMATS
+}
+
+/// The format of that id, in any case.
+///
+/// # Errors
+/// [`crate::Code::Usage`] for an unknown one, with the nearest ids.
+pub fn format(id: &str) -> Result<&'static dyn Format> {
+    if let Some(found) = FORMATS.iter().find(|f| f.id().eq_ignore_ascii_case(id)) {
+        return Ok(*found);
+    }
+    let wanted = id.to_ascii_lowercase();
+    let mut near: Vec<_> = FORMATS
+        .iter()
+        .map(|f| (distance(&wanted, f.id()), f.id()))
+        .filter(|(distance, id)| {
+            *distance <= id.len().div_ceil(2) || id.contains(&wanted) || wanted.contains(id)
+        })
+        .collect();
+    near.sort_unstable();
+    let list = |ids: &mut dyn Iterator<Item = &str>| {
+        ids.map(|id| format!("`{id}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let hint = if near.is_empty() || wanted.is_empty() {
+        format!("There are: {}", list(&mut FORMATS.iter().map(|f| f.id())))
+    } else {
+        format!(
+            "Nearest: {}",
+            list(&mut near.iter().take(3).map(|(_, id)| *id))
+        )
+    };
+    let shown: String = id.chars().take(40).collect();
+    Err(Error::usage(format!(
+        "There is no connection string format `{}`",
+        shown.escape_debug()
+    ))
+    .hint(hint))
+}
+
+/// How many characters to insert, drop or change (Levenshtein). Both sides are short:
+/// what is longer than any id counts as far away.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > 40 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut above_left = i;
+        let mut left = i.saturating_add(1);
+        let mut cells = row.iter_mut();
+        if let Some(first) = cells.next() {
+            *first = left;
+        }
+        for (y, cell) in b.chars().zip(cells) {
+            let above = *cell;
+            let change = above_left.saturating_add(usize::from(x != y));
+            left = change
+                .min(above.saturating_add(1))
+                .min(left.saturating_add(1));
+            above_left = above;
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+/// The refusal of one format: `what` it cannot say, `why`, and the format that can.
+fn refuse(format: &dyn Format, what: &str, why: &str, instead: &'static str) -> Error {
+    Error::failed(format!("`{}` cannot say {what}", format.id()))
+        .because(why)
+        .hint(format!("Take the format `{instead}`"))
+        .detail("instead", instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::*, *};
+    use crate::Code;
+    use crate::secret::ExposeSecret;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ids_are_unique_and_every_format_describes_itself() {
+        let mut seen = std::collections::BTreeSet::new();
+        for f in formats() {
+            assert!(seen.insert(f.id()), "`{}` is there twice", f.id());
+            assert!(
+                f.id()
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "`{}` has to be typed after --format",
+                f.id()
+            );
+            for words in [f.name(), f.about(), f.family()] {
+                assert!(!words.is_empty(), "`{}` is listed to people", f.id());
+            }
+            assert!(f.limits().iter().all(|l| !l.is_empty()));
+        }
+    }
+
+    #[test]
+    fn an_unknown_format_names_the_nearest() {
+        assert_eq!(format("ADONET").unwrap().id(), "adonet");
+        for (typed, meant) in [
+            ("ado.net", "adonet"),
+            ("jbdc", "jdbc"),
+            ("mssq", "mssql"),
+            ("sqlcmd2", "sqlcmd"),
+            ("ado", "adonet"),
+        ] {
+            let e = format(typed).err().unwrap();
+            assert_eq!(e.code(), Code::Usage);
+            assert!(
+                e.what_to_do().unwrap().contains(&format!("`{meant}`")),
+                "{typed}: {e:?}"
+            );
+        }
+        for odd in ["", "zzzzzzzzzzzz", &"a".repeat(100_000)] {
+            let e = format(odd).err().unwrap();
+            assert!(
+                e.what_to_do().unwrap().contains("`freetds`"),
+                "with nothing near, all are named"
+            );
+            assert!(e.to_string().len() < 200);
+        }
+    }
+
+    #[test]
+    fn a_plain_connection_can_be_said_in_every_format() {
+        for f in formats() {
+            let text = f
+                .write(&plain())
+                .unwrap_or_else(|e| panic!("{}: {e}", f.id()));
+            let whole = text.reveal();
+            assert!(whole.expose_secret().contains("14330"), "{}", f.id());
+            assert!(whole.expose_secret().contains("127.0.0.1"), "{}", f.id());
+        }
+    }
+
+    #[test]
+    fn what_sql_server_does_not_take_is_refused_by_every_format() {
+        let long = "x".repeat(129);
+        let astral = "\u{1f600}".repeat(65);
+        for f in formats() {
+            for bad in ["", "a\0b", &long, &astral] {
+                for (what, parts) in [
+                    (
+                        "user",
+                        Parts {
+                            user: bad.into(),
+                            ..plain()
+                        },
+                    ),
+                    (
+                        "password",
+                        Parts {
+                            password: bad.into(),
+                            ..plain()
+                        },
+                    ),
+                    (
+                        "database",
+                        Parts {
+                            database: Some(bad.into()),
+                            ..plain()
+                        },
+                    ),
+                    (
+                        "app",
+                        Parts {
+                            app: Some(bad.into()),
+                            ..plain()
+                        },
+                    ),
+                ] {
+                    let e = f.write(&parts).err().unwrap_or_else(|| {
+                        panic!(
+                            "{} wrote a {what} that a driver cuts or drops: {bad:?}",
+                            f.id()
+                        )
+                    });
+                    assert_eq!(e.code(), Code::Usage, "{} {what}", f.id());
+                }
+            }
+            for host in [
+                "",
+                "a b",
+                "a,1",
+                "a;b",
+                "h\\inst",
+                "host:1",
+                "[::1",
+                "ü.example",
+                "a'b",
+                "$(id)",
+                "-x",
+                "::1%lo",
+            ] {
+                let e = f
+                    .write(&Parts {
+                        host: host.into(),
+                        ..plain()
+                    })
+                    .err();
+                assert_eq!(
+                    e.map(|e| e.code()),
+                    Some(Code::Usage),
+                    "{} took the host {host:?}",
+                    f.id()
+                );
+            }
+            assert!(
+                f.write(&Parts { port: 0, ..plain() }).is_err(),
+                "port 0 is nobody's"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_password_shows_nowhere_but_in_what_was_revealed(parts in any_parts()) {
+            // A password that is also in the frame of the string proves nothing.
+            let mut parts = parts;
+            parts.password = format!("Zq7{}", parts.password.expose_secret().chars().take(100).collect::<String>()).into();
+            prop_assume!(!format!("{:?}{:?}{}", parts.user, parts.database, parts.app.clone().unwrap_or_default()).contains("Zq7"));
+            for f in formats() {
+                match f.write(&parts) {
+                    Ok(text) => {
+                        prop_assert!(!text.masked().contains("Zq7"), "{}", f.id());
+                        prop_assert!(!format!("{text:?} {text:#?}").contains("Zq7"), "{}", f.id());
+                        let whole = text.reveal();
+                        let input = text.input().map(|i| i.expose_secret().to_owned()).unwrap_or_default();
+                        prop_assert!(whole.expose_secret().contains("Zq7") || input.contains("Zq7"), "{}", f.id());
+                    }
+                    Err(e) => {
+                        prop_assert!(!format!("{e:?}").contains("Zq7"), "{}", f.id());
+                        if e.code() == Code::Failed {
+                            let instead = e.get_detail("instead").expect("a refusal names what to take instead");
+                            prop_assert!(format(instead).is_ok());
+                        }
+                    }
+                }
+            }
+            let debug = format!("{parts:?}");
+            prop_assert!(!debug.contains("Zq7"));
+        }
+
+        #[test]
+        fn what_one_format_refuses_the_named_one_can_say(parts in any_parts()) {
+            for f in formats() {
+                let mut format_now = *f;
+                let mut steps = 0;
+                while let Err(e) = format_now.write(&parts) {
+                    let Some(instead) = e.get_detail("instead") else { break };
+                    format_now = format(instead).unwrap();
+                    steps += 1;
+                    prop_assert!(steps < 4, "{} sends people round in circles: {e:?}", f.id());
+                }
+            }
+        }
+    }
+}

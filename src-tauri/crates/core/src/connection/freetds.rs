@@ -1,0 +1,142 @@
+//! The command line of FreeTDS' `tsql`.
+//!
+//! `-P -` makes it read the password as the first line of its standard input (FreeTDS
+//! `src/utils/getpassarg.c`), so the line itself holds no secret: [`Text::input`] has it.
+
+use super::{Format, Parts, Text, Tls, quote, refuse};
+use crate::Result;
+use crate::secret::ExposeSecret;
+
+/// See the module.
+pub(super) struct FreeTds;
+
+/// The buffer that tsql reads the password line into holds 255 bytes, the line feed among them.
+const LONGEST_LINE: usize = 254;
+
+impl Format for FreeTds {
+    fn id(&self) -> &'static str {
+        "freetds"
+    }
+
+    fn name(&self) -> &'static str {
+        "FreeTDS tsql"
+    }
+
+    fn about(&self) -> &'static str {
+        "A command line for sh, bash or zsh: `tsql`, which reads the password as the first line of its standard input"
+    }
+
+    fn family(&self) -> &'static str {
+        "Command line"
+    }
+
+    fn limits(&self) -> &'static [&'static str] {
+        &[
+            "The password is not in the line: give it as the first line of standard input (`-P -`)",
+            "Encryption is asked for, as freetds.conf has it, and the server is never verified",
+            "A password with a line break, or of more than 254 bytes",
+        ]
+    }
+
+    fn write(&self, parts: &Parts) -> Result<Text> {
+        parts.check()?;
+        if parts.tls != Tls::Unverified {
+            return Err(refuse(
+                self,
+                "that the server is verified",
+                "tsql has no option for certificates and takes any",
+                "adonet",
+            ));
+        }
+        let password = parts.password.expose_secret();
+        if !fits(password) {
+            return Err(refuse(
+                self,
+                "this password",
+                "tsql reads one line of at most 254 bytes, and this one has a line break or is longer",
+                "adonet",
+            ));
+        }
+        let mut line = format!(
+            // Without `-J` the bytes of the line would mean what the locale says.
+            "tsql -H {} -p {} -U {} -P - -J UTF-8",
+            quote::shell(&parts.host),
+            parts.port,
+            quote::shell(&parts.user)
+        );
+        if let Some(database) = &parts.database {
+            line.push_str(&format!(" -D {}", quote::shell(database)));
+        }
+        if let Some(app) = &parts.app {
+            line.push_str(&format!(" -a {}", quote::shell(app)));
+        }
+        Ok(Text::new().plain(line).with_input(password))
+    }
+}
+
+fn fits(password: &str) -> bool {
+    password.len() <= LONGEST_LINE && !password.contains('\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(line: &str, input: Option<&str>) -> Result<Said, String> {
+        let words = read_shell(line)?;
+        let mut words = words.into_iter();
+        if words.next().as_deref() != Some("tsql") {
+            return Err("another command".into());
+        }
+        let mut pairs = Vec::new();
+        while let Some(option) = words.next() {
+            pairs.push((option, words.next().ok_or("no value")?));
+        }
+        // Options differ by case here.
+        let mut take = |name: &str| {
+            pairs
+                .iter()
+                .position(|(o, _)| o == name)
+                .map(|at| pairs.remove(at).1)
+        };
+        if take("-P").as_deref() != Some("-") || take("-J").as_deref() != Some("UTF-8") {
+            return Err("the password would be prompted for".into());
+        }
+        let said = Said {
+            host: take("-H").ok_or("no host")?,
+            port: take("-p").and_then(|p| p.parse().ok()).ok_or("no port")?,
+            database: take("-D"),
+            user: take("-U").ok_or("no user")?,
+            password: input
+                .and_then(|i| i.split('\n').next())
+                .ok_or("no password")?
+                .to_owned(),
+            app: take("-a"),
+            tls: Tls::Unverified,
+        };
+        if pairs.is_empty() {
+            Ok(said)
+        } else {
+            Err(format!("{pairs:?}"))
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+        #[test]
+        fn what_goes_in_comes_out(parts in any_parts()) {
+            let password = parts.password.expose_secret();
+            let says = parts.tls == Tls::Unverified && password.len() < 255 && !password.contains('\n');
+            round_trip(&FreeTds, &parts, says.then(|| (&parts).into()), read)?;
+        }
+    }
+
+    #[test]
+    fn the_line_holds_no_password() {
+        let text = FreeTds.write(&plain()).unwrap();
+        assert!(!text.holds_secret());
+        assert_eq!(text.masked(), text.reveal().expose_secret());
+    }
+}
