@@ -1,0 +1,68 @@
+// Opens connections with Node's drivers: one JSON object a line in, one a line out, in the same order.
+//
+// in:  {"driver": "tedious" | "mssql", "connection": "...", "sql": "..."}; the connection is what a developer
+//      pastes: a connection string (mssql), or the text of a configuration object (tedious, mssql)
+// out: {"rows": [[...], ...]} or {"error": "..."}
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+
+// The packages are fetched into a folder outside the tree, which NODE_DRIVERS names.
+const require = createRequire(`${process.env.NODE_DRIVERS}/package.json`);
+
+const plain = (value) =>
+  value instanceof Date ? value.toISOString() : Buffer.isBuffer(value) ? value.toString("hex") : value;
+
+// Pasted into a program, the text is an expression; the same is done here.
+const pasted = (text) => (/^\s*\{/.test(text) ? new Function(`return (${text})`)() : text);
+
+function tedious(config, sql) {
+  const { Connection, Request } = require("tedious");
+  return new Promise((resolve, reject) => {
+    const connection = new Connection(config);
+    const rows = [];
+    connection.on("error", reject);
+    connection.connect((failed) => {
+      if (failed) return reject(failed);
+      const request = new Request(sql, (error) => {
+        connection.close();
+        if (error) reject(error);
+        else resolve(rows);
+      });
+      request.on("row", (columns) => rows.push(columns.map((column) => plain(column.value))));
+      connection.execSqlBatch(request);
+    });
+  });
+}
+
+async function mssql(config, sql) {
+  const { ConnectionPool } = require("mssql");
+  const pool = new ConnectionPool(config);
+  // One row shape for all drivers: arrays, so that columns without a name survive.
+  pool.on("error", () => {});
+  try {
+    await pool.connect();
+    const request = pool.request();
+    request.arrayRowMode = true;
+    const { recordset } = await request.batch(sql);
+    return (recordset ?? []).map((row) => row.map(plain));
+  } finally {
+    await pool.close();
+  }
+}
+
+async function answer(line) {
+  const { driver, connection, sql } = JSON.parse(line);
+  try {
+    const open = driver === "tedious" ? tedious : mssql;
+    return { rows: await open(pasted(connection), sql) };
+  } catch (error) {
+    return { error: `${error.code ?? error.name} ${error.number ?? ""}: ${error.message}` };
+  }
+}
+
+const lines = [];
+for await (const line of createInterface({ input: process.stdin })) if (line) lines.push(line);
+for (let at = 0; at < lines.length; at += 4) {
+  for (const result of await Promise.all(lines.slice(at, at + 4).map(answer))) console.log(JSON.stringify(result));
+}
+process.exit(0);
