@@ -1,0 +1,233 @@
+//! The keychain of the user's machine: macOS' own, elsewhere the Secret Service.
+//!
+//! The one file that knows `keyring`. Its default store is process-wide and chosen once: a
+//! keychain that was not there at first stays away until this process ends.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use berth_core::{Code, Error, Result, Secret, secret::ExposeSecret};
+use keyring::v1::{Entry, Error as KeyringError};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::credentials::Credentials;
+
+/// The name under which every item is found.
+const SERVICE: &str = "dev.berth";
+
+/// A person may have to find a password for the dialog.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Calls that may wait behind one that a dialog holds up.
+const WAITING: usize = 32;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Keeps each secret as one item of the keychain.
+///
+/// One thread of its own makes every call: a dialog that nobody answers then holds up one
+/// thread, and every caller comes back after the limit.
+#[derive(Debug)]
+pub struct Keychain {
+    service: String,
+    limit: Duration,
+    jobs: Mutex<Option<SyncSender<Job>>>,
+}
+
+impl Default for Keychain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Keychain {
+    /// The keychain, with 120 seconds for a person to answer its dialog. Nothing is asked of it yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limit(LIMIT)
+    }
+
+    /// The keychain, with another limit for each call.
+    #[must_use]
+    pub fn with_limit(limit: Duration) -> Self {
+        Self {
+            service: SERVICE.to_owned(),
+            limit,
+            jobs: Mutex::new(None),
+        }
+    }
+
+    /// Whether a keychain answers here at all; it may still be locked.
+    ///
+    /// # Errors
+    /// [`Code::NoKeychain`], [`Code::TimedOut`].
+    pub fn check(&self) -> Result<()> {
+        self.call("looked for", available)
+    }
+
+    fn item<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        account: &str,
+        work: impl FnOnce(&Entry) -> keyring::v1::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if account.is_empty() || account.len() > 255 || account.chars().any(char::is_control) {
+            return Err(Error::usage("This is no account of the keychain")
+                .because("it is empty, too long, or holds a control character"));
+        }
+        let (service, account) = (self.service.clone(), account.to_owned());
+        self.call(what, move || {
+            available()?;
+            Entry::new(&service, &account)
+                .and_then(|entry| work(&entry))
+                .map_err(|e| explain(what, e))
+        })
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        let given_up = Arc::new(AtomicBool::new(false));
+        let nobody_waits = Arc::clone(&given_up);
+        self.queue(Box::new(move || {
+            // What nobody waits for any more must not happen behind their back.
+            if !nobody_waits.load(Ordering::Acquire) {
+                let _ = answer.send(work());
+            }
+        }))?;
+        match answered.recv_timeout(self.limit) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => {
+                given_up.store(true, Ordering::Release);
+                Err(silent(format!(
+                    "The keychain has not answered for {:?}",
+                    self.limit
+                )))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Error::failed(format!(
+                "The keychain broke down while an item was {what}"
+            ))),
+        }
+    }
+
+    fn queue(&self, job: Job) -> Result<()> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut job = job;
+        if let Some(queue) = jobs.as_ref() {
+            match queue.try_send(job) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(_)) => {
+                    return Err(silent("The keychain is busy with earlier questions".into()));
+                }
+                // A call that panicked took the thread with it; the next one gets a new one.
+                Err(TrySendError::Disconnected(back)) => job = back,
+            }
+        }
+        let (queue, waiting) = sync_channel::<Job>(WAITING);
+        let failed =
+            |e: String| Error::failed("The thread for the keychain cannot be started").because(e);
+        thread::Builder::new()
+            .name("keychain".into())
+            .spawn(move || {
+                while let Ok(job) = waiting.recv() {
+                    job();
+                }
+            })
+            .map_err(|e| failed(e.to_string()))?;
+        queue.try_send(job).map_err(|e| failed(e.to_string()))?;
+        *jobs = Some(queue);
+        Ok(())
+    }
+}
+
+impl Credentials for Keychain {
+    fn get(&self, account: &str) -> Result<Option<Secret>> {
+        self.item("read", account, |entry| match entry.get_password() {
+            Ok(password) => {
+                let password = Zeroizing::new(password);
+                Ok(Some(Secret::from(password.as_str())))
+            }
+            Err(KeyringError::NoEntry) => Ok(None),
+            Err(e) => Err(e),
+        })
+    }
+
+    fn set(&self, account: &str, secret: &Secret) -> Result<()> {
+        let secret = secret.clone();
+        self.item("written", account, move |entry| {
+            entry.set_password(secret.expose_secret())
+        })
+    }
+
+    fn delete(&self, account: &str) -> Result<()> {
+        self.item("deleted", account, |entry| {
+            match entry.delete_credential() {
+                Ok(()) | Err(KeyringError::NoEntry) => Ok(()),
+                Err(e) => Err(e),
+            }
+        })
+    }
+
+    fn kind(&self) -> &'static str {
+        "keychain"
+    }
+}
+
+const NO_KEYCHAIN: &str =
+    "Give `--password-file PATH` to keep the password in a file of yours instead";
+
+fn available() -> Result<()> {
+    let Err(e) = Entry::store_status() else {
+        return Ok(());
+    };
+    let error = Error::new(Code::NoKeychain, "No keychain answers here").hint(NO_KEYCHAIN);
+    Err(match e {
+        KeyringError::PlatformFailure(e) => error.because(e.to_string()),
+        _ => error,
+    })
+}
+
+fn silent(message: String) -> Error {
+    Error::new(Code::TimedOut, message)
+        .because("a dialog may be waiting for an answer")
+        .hint("Unlock the keychain and answer its dialog, or give `--password-file PATH` to do without it")
+}
+
+/// In our words. The variants that carry the secret's bytes are not even formatted.
+fn explain(what: &str, e: KeyringError) -> Error {
+    let failed = Error::failed(format!("The keychain failed while an item was {what}"));
+    match e {
+        KeyringError::NoStorageAccess(e) => {
+            Error::new(Code::KeychainLocked, "The keychain is locked")
+                .because(e.to_string())
+                .hint("Unlock it, or give `--password-file PATH` to do without it")
+        }
+        KeyringError::NoDefaultStore => {
+            Error::new(Code::NoKeychain, "No keychain answers here").hint(NO_KEYCHAIN)
+        }
+        KeyringError::PlatformFailure(e) => failed.because(e.to_string()),
+        KeyringError::BadEncoding(mut bytes) | KeyringError::BadDataFormat(mut bytes, _) => {
+            bytes.zeroize();
+            failed
+                .because("the item does not hold a password that Berth wrote")
+                .hint("Delete the item, then set the password anew")
+        }
+        KeyringError::Ambiguous(_) => failed
+            .because("it holds several items of this account")
+            .hint("Delete all but one of them"),
+        KeyringError::TooLong(_, limit) => {
+            failed.because(format!("it takes at most {limit} characters"))
+        }
+        _ => failed,
+    }
+}
