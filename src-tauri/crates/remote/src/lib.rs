@@ -1,1 +1,37 @@
-//! SSH: sessions, lanes, host keys, sign-in, exec, tunnels, the PowerShell envelope
+//! SSH: sessions, lanes, host keys, sign-in, exec, tunnels, the PowerShell envelope.
+//!
+//! One [`Session`] is one SSH connection. It carries commands ([`Session::exec`],
+//! [`Session::powershell`]), long commands as a stream ([`Session::exec_stream`]) and
+//! tunnels ([`Session::tcp`], [`Session::unix`]). What else travels on the same connection
+//! matters, because SSH orders all bytes of a connection: see [`Lane`].
+//!
+//! The host's key is checked before anything of the user's is shown to the host, against
+//! Berth's own record and the user's files ([`HostKeys`]).
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod address;
+mod channel;
+mod client;
+mod connect;
+mod exec;
+mod host_keys;
+mod inbox;
+mod known_hosts;
+mod session;
+mod sign_in;
+mod wire;
+
+pub use address::Address;
+pub use exec::{ExecLimits, Output};
+pub use host_keys::HostKeys;
+pub use session::{Lane, Session};
+pub use sign_in::SignIn;

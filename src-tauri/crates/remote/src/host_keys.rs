@@ -1,0 +1,361 @@
+//! Which host keys are trusted: Berth's own record, and the user's files read only.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use berth_core::{Code, Error, Result};
+use russh::keys::PublicKey;
+
+use crate::known_hosts::{self, Record, Verdict};
+
+/// Where host keys are recorded.
+#[derive(Debug, Clone, Default)]
+pub struct HostKeys {
+    /// Berth's own file in OpenSSH's known_hosts format; the only one that is written.
+    pub own: PathBuf,
+    /// Files of others that count as well, as `~/.ssh/known_hosts`. Missing ones are fine.
+    pub read_only: Vec<PathBuf>,
+    /// `SHA256:…` that the user gave for this connect. An unknown key that has it is
+    /// recorded; it never replaces a recorded key.
+    pub trust: Option<String>,
+}
+
+/// How long another process may hold the own file's lock.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+impl HostKeys {
+    /// Every record of `name` in all files. Blocks on the disk.
+    pub(crate) fn records(&self, name: &str) -> Result<Vec<Record>> {
+        let mut records = read(&self.own, name)?;
+        for file in &self.read_only {
+            records.extend(read(file, name)?);
+        }
+        Ok(records)
+    }
+
+    /// Whether the offered key may be used; records it when the user gave its fingerprint.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`Code::HostKeyUnknown`], [`Code::HostKeyChanged`], [`Code::Refused`] for a revoked
+    /// key, or the own file cannot be read or written.
+    pub(crate) fn check(&self, name: &str, offered: &PublicKey) -> Result<()> {
+        let fingerprint = known_hosts::fingerprint(offered);
+        let trusted = self
+            .trust
+            .as_deref()
+            .is_some_and(|t| same_fingerprint(t, &fingerprint));
+        match verdict(&self.records(name)?, name, offered, self.trust.as_deref()) {
+            Err(e) if e.code() == Code::HostKeyUnknown && trusted => self.record(name, offered),
+            other => other,
+        }
+    }
+
+    fn record(&self, name: &str, offered: &PublicKey) -> Result<()> {
+        let failed = |e: io::Error| {
+            Error::failed(format!(
+                "The key of `{name}` could not be recorded in `{}`",
+                self.own.display()
+            ))
+            .because(e.to_string())
+        };
+        if let Some(folder) = self.own.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let _lock = lock(&self.own).map_err(failed)?;
+        // Under the lock once more: another process may have recorded another key meanwhile.
+        match verdict(&self.records(name)?, name, offered, None) {
+            Err(e) if e.code() == Code::HostKeyUnknown => {}
+            other => return other,
+        }
+        let line = known_hosts::line(name, offered)
+            .ok_or_else(|| failed(io::Error::other("the key cannot be written as text")))?;
+        let mut text = bytes(&self.own).map_err(failed)?;
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        text.extend_from_slice(line.as_bytes());
+        replace(&self.own, &text).map_err(failed)
+    }
+}
+
+fn same_fingerprint(given: &str, offered: &str) -> bool {
+    // Some tools pad base64, ssh-keygen does not.
+    given.trim().trim_end_matches('=') == offered
+}
+
+fn verdict(records: &[Record], name: &str, offered: &PublicKey, trust: Option<&str>) -> Result<()> {
+    let fingerprint = known_hosts::fingerprint(offered);
+    let algorithm = offered.algorithm().to_string();
+    match known_hosts::judge(records, offered) {
+        Verdict::Known => Ok(()),
+        Verdict::Revoked(record) => Err(Error::new(
+            Code::Refused,
+            format!("The key of `{name}` is marked as revoked"),
+        )
+        .because(format!("{} revokes `{fingerprint}`", record.place()))
+        .hint("Somebody decided that this key must never be accepted again; ask the host's owner")
+        .detail("offered", fingerprint)
+        .detail("algorithm", algorithm)),
+        Verdict::Changed { expected } => {
+            let fingerprints: Vec<_> = expected
+                .iter()
+                .map(|r| known_hosts::fingerprint(&r.key))
+                .collect();
+            let places: Vec<_> = expected.iter().map(|r| r.place()).collect();
+            let kinds: Vec<_> = expected
+                .iter()
+                .map(|r| r.key.algorithm().to_string())
+                .collect();
+            Err(Error::new(Code::HostKeyChanged, format!("`{name}` shows another host key than the recorded one"))
+                .because(format!(
+                    "recorded: {} `{}` ({}), offered: {algorithm} `{fingerprint}`",
+                    kinds.join(", "),
+                    fingerprints.join("`, `"),
+                    places.join(", "),
+                ))
+                .hint(
+                    "The host was reinstalled or has a new address, or somebody answers in its place. Ask the host's owner for its fingerprint; only when it is right, remove the recorded key and add the host again",
+                )
+                .detail("expected", fingerprints.join(" "))
+                .detail("offered", fingerprint)
+                .detail("algorithm", algorithm)
+                .detail("recorded_at", places.join(", ")))
+        }
+        Verdict::Unknown { authorities } => {
+            let mut error = Error::new(
+                Code::HostKeyUnknown,
+                format!("The key of `{name}` is not known yet"),
+            )
+            .because(format!("it shows {algorithm} `{fingerprint}`"));
+            if let Some(authority) = authorities.first() {
+                error = error.because(format!(
+                    "{} trusts a certificate authority for it, but host certificates are not honoured yet",
+                    authority.place()
+                ));
+            }
+            if let Some(given) = trust {
+                error = error.because(format!(
+                    "the given fingerprint `{}` is another one",
+                    given.trim()
+                ));
+            }
+            Err(error
+                .hint(format!("Compare it with what the host's owner says, then add `--trust-host-key {fingerprint}`"))
+                .detail("fingerprint", fingerprint)
+                .detail("algorithm", algorithm)
+                .detail("host", name))
+        }
+    }
+}
+
+fn read(file: &Path, name: &str) -> Result<Vec<Record>> {
+    // A file that is there but cannot be read may hold the very record that says "changed".
+    let text = bytes(file).map_err(|e| {
+        Error::failed(format!(
+            "The known host keys in `{}` cannot be read",
+            file.display()
+        ))
+        .because(e.to_string())
+    })?;
+    Ok(known_hosts::lookup(
+        &String::from_utf8_lossy(&text),
+        file,
+        name,
+    ))
+}
+
+fn bytes(file: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(file) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// One writer at a time, also among processes. The lock goes with the returned file.
+fn lock(own: &Path) -> io::Result<File> {
+    let mut name = own.as_os_str().to_owned();
+    name.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(PathBuf::from(name))?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) if start.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "another process holds its lock",
+                ));
+            }
+            Err(fs::TryLockError::Error(e)) => return Err(e),
+        }
+    }
+}
+
+/// Whole or not at all; readable by the user alone (tempfile creates with 0600).
+fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = file
+        .parent()
+        .filter(|f| !f.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut next = tempfile::NamedTempFile::new_in(folder)?;
+    next.write_all(text)?;
+    next.as_file().sync_all()?;
+    next.persist(file).map_err(|e| e.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const ED: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const ED2: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
+
+    fn key(text: &str) -> PublicKey {
+        text.parse().unwrap()
+    }
+
+    fn in_folder(folder: &Path, trust: Option<String>) -> HostKeys {
+        HostKeys {
+            own: folder.join("berth/known_hosts"),
+            read_only: vec![folder.join("user")],
+            trust,
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_recorded_only_by_its_own_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let e = in_folder(folder.path(), None)
+            .check("h", &key(ED))
+            .unwrap_err();
+        assert_eq!(e.code(), Code::HostKeyUnknown);
+        let fingerprint = e.get_detail("fingerprint").unwrap().to_owned();
+        assert!(
+            e.what_to_do()
+                .unwrap()
+                .contains(&format!("--trust-host-key {fingerprint}")),
+            "{e:?}"
+        );
+
+        let wrong = in_folder(folder.path(), Some("SHA256:AAAA".into()))
+            .check("h", &key(ED))
+            .unwrap_err();
+        assert_eq!(
+            wrong.code(),
+            Code::HostKeyUnknown,
+            "another fingerprint is no yes"
+        );
+        assert!(!folder.path().join("berth/known_hosts").exists());
+
+        in_folder(folder.path(), Some(fingerprint))
+            .check("h", &key(ED))
+            .unwrap();
+        in_folder(folder.path(), None).check("h", &key(ED)).unwrap();
+        let own = folder.path().join("berth/known_hosts");
+        assert_eq!(
+            fs::metadata(&own).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "who knows which hosts a user has is the user's business"
+        );
+        assert_eq!(fs::read_to_string(own).unwrap(), format!("h {ED}\n"));
+    }
+
+    #[test]
+    fn a_changed_key_is_never_recorded_whatever_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("user"), format!("h {ED}\n")).unwrap();
+        let keys = in_folder(folder.path(), Some(known_hosts::fingerprint(&key(ED2))));
+        let e = keys.check("h", &key(ED2)).unwrap_err();
+        assert_eq!(e.code(), Code::HostKeyChanged);
+        assert_eq!(
+            e.get_detail("expected"),
+            Some(known_hosts::fingerprint(&key(ED)).as_str())
+        );
+        assert_eq!(
+            e.get_detail("offered"),
+            Some(known_hosts::fingerprint(&key(ED2)).as_str())
+        );
+        assert!(
+            !e.what_to_do().unwrap().contains("--trust-host-key"),
+            "a changed key is never offered to be trusted in the same breath"
+        );
+        assert!(!keys.own.exists(), "nothing may be written");
+    }
+
+    #[test]
+    fn what_was_recorded_before_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = in_folder(folder.path(), Some(known_hosts::fingerprint(&key(ED))));
+        fs::create_dir_all(keys.own.parent().unwrap()).unwrap();
+        fs::write(&keys.own, format!("# mine\nother {ED2}")).unwrap();
+        keys.check("h", &key(ED)).unwrap();
+        assert_eq!(
+            fs::read_to_string(&keys.own).unwrap(),
+            format!("# mine\nother {ED2}\nh {ED}\n")
+        );
+    }
+
+    #[test]
+    fn many_writers_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let keys = in_folder(folder.path(), Some(known_hosts::fingerprint(&key(ED))));
+                scope.spawn(move || keys.check(&format!("h{n}"), &key(ED)).unwrap());
+            }
+        });
+        let text = fs::read_to_string(folder.path().join("berth/known_hosts")).unwrap();
+        assert_eq!(
+            text.lines().count(),
+            8,
+            "a lost record is a host that looks unknown again: {text}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("user")).unwrap();
+        let keys = in_folder(folder.path(), Some(known_hosts::fingerprint(&key(ED))));
+        let e = keys.check("h", &key(ED)).unwrap_err();
+        assert!(
+            e.to_string().contains("cannot be read"),
+            "it may hold the record that says changed: {e}"
+        );
+    }
+
+    #[test]
+    fn an_authority_alone_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("user"),
+            format!("@cert-authority * {ED2}\n"),
+        )
+        .unwrap();
+        let e = in_folder(folder.path(), None)
+            .check("h", &key(ED))
+            .unwrap_err();
+        assert_eq!(e.code(), Code::HostKeyUnknown);
+        assert!(
+            e.to_string().contains("not honoured yet"),
+            "silence would look as if the line did not exist: {e}"
+        );
+    }
+}
