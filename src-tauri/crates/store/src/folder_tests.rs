@@ -235,6 +235,7 @@ fn a_lock_that_nobody_gives_back_is_an_error_and_not_a_hang() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn no_bytes_make_it_panic_or_pass_for_hosts(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let (_temp, folder, path) = with(some_hosts());

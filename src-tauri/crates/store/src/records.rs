@@ -37,6 +37,9 @@ pub struct HostRecord {
     /// How the last sign-in worked: `key`, `agent`, `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<String>,
+    /// Whether the keychain holds a passphrase for its key file.
+    #[serde(default)]
+    pub passphrase: bool,
     /// `SHA256:…` of the host key that the user trusted. To show; the known-hosts file decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
@@ -181,6 +184,33 @@ pub struct InstanceRecord {
     /// The file that holds the password, where that is not the keychain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
+    /// `express`.
+    #[serde(default)]
+    pub edition: String,
+    /// Bytes.
+    #[serde(default)]
+    pub memory: u64,
+    /// `keep` or `throwaway`.
+    #[serde(default)]
+    pub data: String,
+    /// The image's reference.
+    #[serde(default)]
+    pub image: String,
+    /// The container's id when it was seen.
+    #[serde(default)]
+    pub container: String,
+    /// Who made it.
+    #[serde(default)]
+    pub owner: String,
+    /// Whether the engine publishes the port on this machine, so that no tunnel is needed.
+    #[serde(default)]
+    pub direct: bool,
+    /// Whether its making was cut off.
+    #[serde(default)]
+    pub unfinished: bool,
+    /// Whether this machine made it and so has its credentials.
+    #[serde(default)]
+    pub ours: bool,
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,
