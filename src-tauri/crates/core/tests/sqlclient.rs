@@ -1,6 +1,14 @@
 //! The `adonet` format against Microsoft.Data.SqlClient's own parser.
 //!
 //! The tool is looked for in the folder `BERTH_TOOLS`, else beside the repository.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test says what it expects by failing, and what it skips on stderr"
+)]
 
 use std::{
     env,

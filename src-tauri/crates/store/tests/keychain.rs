@@ -1,6 +1,14 @@
 //! The keychain against a real Secret Service: gnome-keyring in a D-Bus session of its own,
 //! with its own home. The default store is process-wide, so each case runs this program again.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test says what it expects by failing, and what it skips on stderr"
+)]
 
 use std::{
     env,
