@@ -21,7 +21,7 @@ def opened(case):
     if case["driver"] == "pyodbc":
         import pyodbc
 
-        connection = pyodbc.connect(case["connection"], timeout=15)
+        connection = pyodbc.connect(case["connection"], timeout=10)
     else:
         import mssql_python
 

@@ -171,10 +171,7 @@ fn launch(folder: &Path) -> Daemon {
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     let mut daemon = Daemon::start(&command, &folder.join("log"));
-    wait_for("Docker's engine to answer", Duration::from_secs(30), || {
-        if let Ok(Some(status)) = daemon.ended() {
-            panic!("dockerd ended with {status}:\n{}", daemon.log());
-        }
+    daemon.wait_for("Docker's engine to answer", Duration::from_secs(30), || {
         ping().then_some(())
     });
     daemon

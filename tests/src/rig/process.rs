@@ -92,6 +92,36 @@ impl Daemon {
         self.supervisor.try_wait()
     }
 
+    /// Asks again and again until there is an answer, while it runs.
+    ///
+    /// # Panics
+    /// When it ends, or gives no answer within `limit`; the message has its output.
+    pub fn wait_for<T>(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut ask: impl FnMut() -> Option<T>,
+    ) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(answer) = ask() {
+                return answer;
+            }
+            if let Ok(Some(status)) = self.ended() {
+                panic!(
+                    "waited for {what}, but it ended with {status}:\n{}",
+                    self.log()
+                );
+            }
+            assert!(
+                began.elapsed() < limit,
+                "waited {limit:?} in vain for {what}:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(15));
+        }
+    }
+
     /// Ends it and waits until it is gone.
     pub fn stop(&mut self) {
         drop(self.supervisor.stdin.take());

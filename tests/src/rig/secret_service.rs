@@ -12,7 +12,8 @@ pub struct SecretService {
     // Dropped in this order: the service before its bus.
     _keyring: Daemon,
     _bus: Daemon,
-    folder: TempDir,
+    _folder: TempDir,
+    address: String,
 }
 
 impl SecretService {
@@ -36,22 +37,25 @@ impl SecretService {
         fs::create_dir(at("home")).expect("there is room for a folder");
         fs::write(at("password"), "login keyring").expect("the test's own folder can be written");
 
+        // Settings of its own: the usual ones start the desktop's services for whoever asks for one.
+        fs::write(
+            at("bus.conf"),
+            format!(
+                "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
+                 <policy context=\"default\"><allow send_destination=\"*\"/><allow own=\"*\"/>\
+                 <allow receive_sender=\"*\"/></policy></busconfig>",
+                at("bus").display()
+            ),
+        )
+        .expect("the test's own folder can be written");
         let mut bus = Command::new("dbus-daemon");
-        bus.args(["--session", "--nofork", "--nopidfile"])
-            .arg(format!("--address=unix:path={}", at("bus").display()));
-        // Without folders of services to start, nothing of the machine's desktop comes up on this bus.
-        bus.env("XDG_DATA_DIRS", at("none"))
-            .env("XDG_DATA_HOME", at("none"));
-        let bus = Daemon::start(&bus, &at("bus.log"));
-        wait_for("the session bus", Duration::from_secs(5), || {
+        bus.args(["--nofork", "--nopidfile"])
+            .arg(format!("--config-file={}", at("bus.conf").display()));
+        let mut bus = Daemon::start(&bus, &at("bus.log"));
+        bus.wait_for("the session bus", Duration::from_secs(5), || {
             at("bus").exists().then_some(())
         });
 
-        let service = |bus, keyring, folder| Self {
-            _keyring: keyring,
-            _bus: bus,
-            folder,
-        };
         let mut keyring = Command::new("/bin/sh");
         keyring
             .args(["-c", r#"exec gnome-keyring-daemon --foreground --unlock --components=secrets --control-directory="$1" <"$2""#])
@@ -63,14 +67,19 @@ impl SecretService {
             .env("XDG_DATA_HOME", at("home/share"))
             .env("XDG_CONFIG_HOME", at("home/config"))
             .env("XDG_RUNTIME_DIR", at("home"));
-        let keyring = Daemon::start(&keyring, &at("keyring.log"));
-        let service = service(bus, keyring, folder);
-        wait_for(
+        let mut keyring = Daemon::start(&keyring, &at("keyring.log"));
+        let address = format!("unix:path={}", at("bus").display());
+        keyring.wait_for(
             "the Secret Service to be unlocked",
             Duration::from_secs(10),
-            || (service.locked() == Some(false)).then_some(()),
+            || (locked(&address) == Some(false)).then_some(()),
         );
-        Some(service)
+        Some(Self {
+            _keyring: keyring,
+            _bus: bus,
+            _folder: folder,
+            address,
+        })
     }
 
     /// Locks the login keyring. Whoever wants an item now would get a dialogue, and nobody can answer it.
@@ -78,11 +87,14 @@ impl SecretService {
     /// # Panics
     /// When it stays unlocked.
     pub fn lock(&self) {
-        let _ = self.send(&[
-            "/org/freedesktop/secrets",
-            "org.freedesktop.Secret.Service.Lock",
-            &format!("array:objpath:{LOGIN}"),
-        ]);
+        let _ = send(
+            &self.address,
+            &[
+                "/org/freedesktop/secrets",
+                "org.freedesktop.Secret.Service.Lock",
+                &format!("array:objpath:{LOGIN}"),
+            ],
+        );
         wait_for("the keyring to be locked", Duration::from_secs(5), || {
             (self.locked() == Some(true)).then_some(())
         });
@@ -91,42 +103,42 @@ impl SecretService {
     /// Whether the login keyring is locked; `None` when nothing answers.
     #[must_use]
     pub fn locked(&self) -> Option<bool> {
-        let answer = self.send(&[
-            LOGIN,
-            "org.freedesktop.DBus.Properties.Get",
-            "string:org.freedesktop.Secret.Collection",
-            "string:Locked",
-        ])?;
-        Some(answer.contains("boolean true"))
+        locked(&self.address)
     }
 
     /// The environment in which a program finds this service and no other.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![(
-            "DBUS_SESSION_BUS_ADDRESS",
-            format!("unix:path={}", self.folder.path().join("bus").display()),
-        )]
-    }
-
-    fn send(&self, arguments: &[&str]) -> Option<String> {
-        let output = Command::new("dbus-send")
-            .args([
-                "--session",
-                "--print-reply",
-                "--reply-timeout=2000",
-                "--dest=org.freedesktop.secrets",
-            ])
-            .args(arguments)
-            .envs(self.environment())
-            .output()
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        vec![("DBUS_SESSION_BUS_ADDRESS", self.address.clone())]
     }
 }
 
 /// The keyring that a desktop's sign-in opens, and that new items go to.
 const LOGIN: &str = "/org/freedesktop/secrets/collection/login";
+
+fn locked(bus: &str) -> Option<bool> {
+    let answer = send(
+        bus,
+        &[
+            LOGIN,
+            "org.freedesktop.DBus.Properties.Get",
+            "string:org.freedesktop.Secret.Collection",
+            "string:Locked",
+        ],
+    )?;
+    Some(answer.contains("boolean true"))
+}
+
+fn send(bus: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("dbus-send")
+        .args(["--session", "--print-reply", "--reply-timeout=2000"])
+        .arg("--dest=org.freedesktop.secrets")
+        .args(arguments)
+        .env("DBUS_SESSION_BUS_ADDRESS", bus)
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -15,7 +15,7 @@ use super::{
     accounts::{Account, accounts},
     free_port,
     process::Daemon,
-    programs, skip, wait_for,
+    programs, skip,
 };
 
 /// A running sshd.
@@ -82,10 +82,7 @@ impl Sshd {
         let mut command = Command::new(program);
         command.args(["-D", "-e", "-f"]).arg(at("sshd_config"));
         let mut daemon = Daemon::start(&command, &at("log"));
-        wait_for("sshd to listen", Duration::from_secs(10), || {
-            if let Ok(Some(status)) = daemon.ended() {
-                panic!("sshd ended with {status}:\n{}", daemon.log());
-            }
+        daemon.wait_for("sshd to listen", Duration::from_secs(10), || {
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
         Some(Self {
