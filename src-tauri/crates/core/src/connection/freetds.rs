@@ -58,7 +58,7 @@ impl Format for FreeTds {
             ));
         }
         let mut line = format!(
-            // Without `-J` the bytes of the line would mean what the locale says.
+            // An IPv6 address without brackets, as for ODBC. Without `-J` the bytes of the line would mean what the locale says.
             "tsql -H {} -p {} -U {} -P - -J UTF-8",
             quote::shell(&parts.host),
             parts.port,

@@ -55,7 +55,7 @@ impl Format for Odbc {
             ),
         };
         let mut text = Text::new().plain(format!(
-            // An IPv6 address without brackets: the port follows the comma.
+            // An IPv6 address without brackets: the driver looks up what it gets as it is.
             "Driver={{ODBC Driver 18 for SQL Server}};Server=tcp:{},{}",
             parts.host, parts.port
         ));

@@ -33,6 +33,7 @@ impl Format for Sqlcmd {
             "No certificate authority's file; a pinned certificate works with the Go version only",
             "Characters outside the Basic Multilingual Plane, such as emoji: the Go version cuts such values short",
             "A user or database that starts with `-` would be read as an option",
+            "An IPv6 address is written as the Go version wants it; the ODBC version wants no brackets",
             "The shell may keep the line, password included, in its history",
         ]
     }
