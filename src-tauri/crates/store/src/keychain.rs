@@ -231,3 +231,72 @@ fn explain(what: &str, e: KeyringError) -> Error {
         _ => failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialog_that_nobody_answers_gives_every_caller_back() {
+        let keychain = Keychain::with_limit(Duration::from_millis(50));
+        let (answer, dialog) = sync_channel::<()>(0);
+        let e = keychain
+            .call("read", move || {
+                let _ = dialog.recv();
+                Ok(())
+            })
+            .unwrap_err();
+        assert_eq!(e.code(), Code::TimedOut);
+        let ran = Arc::new(AtomicBool::new(false));
+        let mark = Arc::clone(&ran);
+        let e = keychain.call("written", move || {
+            mark.store(true, Ordering::Release);
+            Ok(())
+        });
+        assert_eq!(e.unwrap_err().code(), Code::TimedOut);
+        answer.send(()).unwrap();
+        let patient = Keychain {
+            limit: Duration::from_secs(10),
+            ..keychain
+        };
+        patient
+            .call("read", || Ok(()))
+            .expect("after the dialog it goes on");
+        assert!(
+            !ran.load(Ordering::Acquire),
+            "what its caller was told had failed must not happen later"
+        );
+    }
+
+    #[test]
+    fn a_call_that_breaks_down_is_an_error_and_the_next_one_works() {
+        let keychain = Keychain::with_limit(Duration::from_secs(10));
+        assert!(
+            keychain
+                .call("read", || -> Result<()> { panic!("as keyring does") })
+                .is_err()
+        );
+        // The thread may still be ending: then this call meets the same error, and says so.
+        let end = std::time::Instant::now() + Duration::from_secs(10);
+        while keychain.call("read", || Ok(())).is_err() {
+            assert!(
+                std::time::Instant::now() < end,
+                "one panic must not end the keychain"
+            );
+        }
+    }
+
+    #[test]
+    fn no_error_shows_what_an_item_holds() {
+        for e in [
+            KeyringError::BadEncoding(b"hunter2".to_vec()),
+            KeyringError::BadDataFormat(b"hunter2".to_vec(), "x".into()),
+        ] {
+            let shown = format!("{:?}", explain("read", e));
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("104, 117"),
+                "{shown}"
+            );
+        }
+    }
+}
