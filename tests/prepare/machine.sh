@@ -15,6 +15,7 @@ want sshd openssh-server
 want docker docker.io
 want tsql freetds-bin
 want python3 python3
+want pkill procps
 if [ "$(uname -s)" = Linux ]; then
   want dockerd docker.io
   want gnome-keyring-daemon gnome-keyring
@@ -24,9 +25,9 @@ if [ "$(uname -s)" = Linux ]; then
   want iptables iptables
   want unshare util-linux
 fi
-# Not programs: unixODBC's library, ICU for .NET, Kerberos' library for the ODBC driver, Python's venv.
+# Not programs: the C library to link with, unixODBC's library, ICU for .NET, Kerberos' library for the ODBC driver, Python's venv.
 if has dpkg-query; then
-  for package in libodbc2 odbcinst libicu72 libgssapi-krb5-2 python3-venv; do
+  for package in libc6-dev libodbc2 odbcinst libicu72 libgssapi-krb5-2 python3-venv; do
     dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
   done
 fi

@@ -266,6 +266,7 @@ fn libraries_cannot_panic() {
             let root = fs::read_to_string(&target.src_path).unwrap();
             let denied = root
                 .split("#![")
+                .filter_map(|rest| rest.split(")]").next())
                 .filter(|attribute| attribute.contains("deny(") || attribute.contains("forbid("))
                 .collect::<String>();
             for lint in lints.iter().filter(|lint| !denied.contains(*lint)) {
@@ -341,11 +342,15 @@ fn a_secret_cannot_be_serialised() {
         }
     }
     for (path, text) in sources("src-tauri") {
-        if text.contains("SerializableSecret") || text.contains("Serialize for Secret") {
-            broken.push(format!(
-                "{}: gives a secret type `Serialize`",
-                path.display()
-            ));
+        // Written by hand over a secret: only where the agent's socket carries one, beside a body, to a peer
+        // whose user was checked.
+        let by_hand = code(&text)
+            .any(|(_, line)| line.contains("Serialize for ") || line.contains("serialize_with"));
+        let holds_secret = code(&text).any(|(_, line)| line.contains("expose_secret"));
+        if text.contains("SerializableSecret")
+            || (by_hand && holds_secret && path != Path::new("src-tauri/crates/agent/src/wire.rs"))
+        {
+            broken.push(format!("{}: serialises a secret by hand", path.display()));
         }
         for (at, _) in text.match_indices("Serialize") {
             // The derive's item: up to its closing brace at the start of a line, or a semicolon.

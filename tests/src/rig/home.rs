@@ -189,7 +189,7 @@ impl Drop for Home {
         // The agent is detached on purpose, so it is asked to end; a test without namespaces needs that.
         if self.berth_home().exists() {
             let mut stop = self.command(&programs::built("berth"));
-            stop.args(["agent", "stop"])
+            stop.args(["agent", "stop", "--force"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
