@@ -1,1 +1,168 @@
-//! The built-in practice host: a Windows container host carried in a process
+//! The built-in practice host: a Windows container host carried in a process.
+//!
+//! It answers as a Windows Server 2022 with a container engine does: over real SSH, with
+//! the Engine API of a Windows engine, and with SQL Server's wire protocol over SQLite, so
+//! that containers, volumes, logins and databases are real and survive a restart. It never
+//! claims to be SQL Server, and what it does not know it says so.
+//!
+//! There is one model of the machine ([`machine`]) and a door for each protocol ([`door`]).
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod door;
+pub mod machine;
+pub mod sql;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use berth_core::{Error, Result, Secret};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub use machine::{Machine, fault::Fault};
+use machine::{Model, identity::USER};
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Where everything that lasts is kept. Made when it is missing; one practice host at a time.
+    pub dir: PathBuf,
+    /// The port of its SSH door on 127.0.0.1; `None` takes the one of the last time, else any that is free.
+    pub ssh_port: Option<u16>,
+    /// Which machine it plays.
+    pub machine: Machine,
+    /// What goes wrong on it.
+    pub faults: Vec<Fault>,
+}
+
+/// A practice host that runs.
+pub struct Practice {
+    model: Arc<Model>,
+    address: SocketAddr,
+    host_key: String,
+    door: JoinHandle<()>,
+    /// Held while it runs: two processes on one folder would lose each other's changes.
+    _only: std::fs::File,
+}
+
+impl Practice {
+    /// Boots the machine and opens its SSH door.
+    ///
+    /// # Errors
+    /// The folder cannot be used, another practice host runs in it, it is of a newer Berth,
+    /// or the port is taken.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let dir = settings.dir.clone();
+        let only = machine::volume::blocking(move || only_one(&dir)).await?;
+        let wanted = settings.ssh_port.unwrap_or(0);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
+            .await
+            .map_err(|e| {
+                Error::failed(format!(
+                    "The practice host cannot listen on `127.0.0.1:{wanted}`"
+                ))
+                .because(e.to_string())
+                .hint("Give it another port")
+            })?;
+        let address = listener.local_addr().map_err(|e| {
+            Error::failed("The practice host's own address cannot be read").because(e.to_string())
+        })?;
+        let model = Model::boot(&settings.dir, settings.machine, settings.faults).await?;
+        let host_key = model.identity().host_key_line()?;
+        let door = tokio::spawn(door::ssh::serve(Arc::clone(&model), listener));
+        Ok(Self {
+            model,
+            address,
+            host_key,
+            door,
+            _only: only,
+        })
+    }
+
+    /// Where its SSH door is: 127.0.0.1 and a port.
+    #[must_use]
+    pub fn ssh_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its ed25519 host key, as a line of OpenSSH (`ssh-ed25519 AAAA… comment`).
+    #[must_use]
+    pub fn host_key(&self) -> String {
+        self.host_key.clone()
+    }
+
+    /// The host key's fingerprint, `SHA256:…`.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.model.identity().fingerprint()
+    }
+
+    /// Its one account.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        USER
+    }
+
+    /// The private key that signs in, a file of mode 0600 in its folder.
+    #[must_use]
+    pub fn client_key_path(&self) -> &Path {
+        &self.model.identity().client_key_path
+    }
+
+    /// The password that signs in, made once and kept in its folder (mode 0600).
+    #[must_use]
+    pub fn password(&self) -> Secret {
+        self.model.identity().password.clone()
+    }
+
+    /// The machine behind the doors, for tests that look at it from the inside.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Shuts the machine down: databases are closed cleanly, and what ran starts again with the next [`Practice::start`].
+    pub async fn stop(self) {
+        self.model.shut_down().await;
+        if self.door.await.is_err() {
+            tracing::warn!("the practice host's SSH door ended badly");
+        }
+    }
+}
+
+fn only_one(dir: &Path) -> Result<std::fs::File> {
+    machine::state::make_folder(dir)?;
+    let path = dir.join("lock");
+    let failed = |e: std::io::Error| {
+        Error::failed(format!(
+            "The practice host's folder `{}` cannot be used",
+            dir.display()
+        ))
+        .because(e.to_string())
+    };
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::failed(format!(
+            "Another practice host runs in `{}`",
+            dir.display()
+        ))
+        .hint("Use that one, or give this one another folder")),
+        Err(std::fs::TryLockError::Error(e)) => Err(failed(e)),
+    }
+}

@@ -1,0 +1,174 @@
+//! The SSH door, as Microsoft's OpenSSH server has it.
+
+mod channel;
+pub mod command;
+mod session;
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use russh::{
+    Disconnect, SshId,
+    server::{self, Config},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+use crate::machine::Model;
+
+/// What Windows Server 2022's own sshd says, and that it is played.
+const BANNER: &str = "SSH-2.0-OpenSSH_for_Windows_8.1 Berth-practice";
+/// sshd's `MaxAuthTries`.
+const MAX_AUTH_TRIES: usize = 6;
+/// sshd's `LoginGraceTime`.
+const LOGIN_TIME: Duration = Duration::from_secs(120);
+/// How long a client may take to say that it speaks SSH.
+const BANNER_TIME: Duration = Duration::from_secs(30);
+/// Connections at once.
+const CONNECTIONS: usize = 256;
+
+/// Lets clients in until the machine goes down.
+pub(crate) async fn serve(model: Arc<Model>, listener: TcpListener) {
+    let config = Arc::new(Config {
+        server_id: SshId::Standard(BANNER.into()),
+        methods: session::methods(),
+        keys: vec![model.identity().host_key.clone()],
+        max_auth_attempts: MAX_AUTH_TRIES,
+        // A wrong password costs a moment; the first, empty try costs none.
+        auth_rejection_time: Duration::from_millis(300),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        inactivity_timeout: None,
+        nodelay: true,
+        ..Config::default()
+    });
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = model.down().cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: others must end before the next comes in.
+                tracing::warn!(%error, "the practice host could not take a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            continue;
+        };
+        let (model, config) = (Arc::clone(&model), Arc::clone(&config));
+        connections.spawn(async move {
+            if let Err(error) = connection(model, config, stream).await {
+                tracing::debug!(%error, "an SSH connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(Duration::from_secs(5), async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+}
+
+async fn connection(
+    model: Arc<Model>,
+    config: Arc<Config>,
+    stream: TcpStream,
+) -> Result<(), russh::Error> {
+    let _ = stream.set_nodelay(true);
+    let (signed_in, mut is_signed_in) = watch::channel(false);
+    let stream = Cut {
+        inner: stream,
+        left: model.faults().drop_at(),
+    };
+    let handler = session::Connection::new(Arc::clone(&model), signed_in);
+    let running = tokio::time::timeout(BANNER_TIME, server::run_stream(config, stream, handler))
+        .await
+        .map_err(|_| russh::Error::ConnectionTimeout)??;
+    let handle = running.handle();
+    let bye = |why: &'static str| {
+        let handle = handle.clone();
+        async move {
+            let _ = handle
+                .disconnect(Disconnect::ByApplication, why.into(), String::new())
+                .await;
+        }
+    };
+    let too_long = async {
+        if tokio::time::timeout(LOGIN_TIME, is_signed_in.wait_for(|yes| *yes))
+            .await
+            .is_ok()
+        {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::pin!(running);
+    tokio::select! {
+        result = &mut running => return result,
+        () = too_long => bye("Login timeout").await,
+        () = model.down().cancelled() => bye("The host is shutting down").await,
+    }
+    // What was said goodbye to may still not read: it is not waited for long.
+    tokio::time::timeout(Duration::from_secs(2), running)
+        .await
+        .unwrap_or(Ok(()))
+}
+
+/// A connection that breaks after so many bytes to the client, where that was asked for.
+struct Cut {
+    inner: TcpStream,
+    left: Option<u64>,
+}
+
+impl AsyncRead for Cut {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Cut {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let most = self.left.map_or(usize::MAX, |left| {
+            usize::try_from(left).unwrap_or(usize::MAX)
+        });
+        let part = buf.get(..most.min(buf.len())).unwrap_or(buf);
+        if part.is_empty() && !buf.is_empty() {
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
+        }
+        let written = Pin::new(&mut self.inner).poll_write(cx, part);
+        if let (Poll::Ready(Ok(n)), Some(left)) = (&written, self.left.as_mut()) {
+            *left = left.saturating_sub(*n as u64);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
