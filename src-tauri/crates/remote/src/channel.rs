@@ -185,7 +185,12 @@ enum Stop {
 
 impl Pump {
     async fn run(mut self, carries: Carries) {
-        match self.pump(carries).await {
+        // The slot is held until the channel is over on the host as well, as far as that is seen.
+        let (command, _slot) = match carries {
+            Carries::Tunnel => (None, None),
+            Carries::Command(name, slot) => (Some(name), Some(slot)),
+        };
+        match self.pump(command.as_deref()).await {
             Stop::Over => {}
             Stop::Dropped => self.linger().await,
             Stop::Cut => {
@@ -194,12 +199,7 @@ impl Pump {
         }
     }
 
-    async fn pump(&mut self, carries: Carries) -> Stop {
-        // The slot is held until the channel is over.
-        let (command, _slot) = match carries {
-            Carries::Tunnel => (None, None),
-            Carries::Command(name, slot) => (Some(name), Some(slot)),
-        };
+    async fn pump(&mut self, command: Option<&str>) -> Stop {
         let mut stderr = Tail::default();
         let mut status: Option<String> = None;
         let mut eof: Option<Instant> = None;
@@ -210,9 +210,10 @@ impl Pump {
                 message = next(&mut self.read, eof) => message,
             };
             let Some(message) = message else {
-                // The exit status did not come in time.
+                // Neither a status nor the close came in time.
                 eof = None;
-                self.inbox.end(End::Clean);
+                self.inbox
+                    .end(command_end(command, status.as_deref(), &stderr));
                 continue;
             };
             match message {
@@ -222,9 +223,9 @@ impl Pump {
                     }
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => stderr.add(&data),
-                // The output ends before the exit status is told, and only the status tells
-                // whether it is whole.
-                Some(ChannelMsg::Eof) if command.is_some() && status.is_none() => {
+                // Only the status tells whether a command's output is whole, and it can come
+                // before the end of the output or after it.
+                Some(ChannelMsg::Eof) if command.is_some() && status.as_deref() != Some("") => {
                     eof = Some(Instant::now() + STATUS_WAIT)
                 }
                 Some(ChannelMsg::Eof) => self.inbox.end(End::Clean),
@@ -243,7 +244,7 @@ impl Pump {
                 }
                 Some(ChannelMsg::Close) => {
                     self.inbox
-                        .close(command_end(command.as_deref(), status.as_deref(), &stderr));
+                        .close(command_end(command, status.as_deref(), &stderr));
                     return Stop::Over;
                 }
                 // Without a close the connection itself is gone. To a reader that would look
@@ -355,6 +356,7 @@ fn command_end(command: Option<&str>, status: Option<&str>, stderr: &Tail) -> En
     let ended = match status {
         Some("") => return End::Clean,
         Some(status) => status,
+        // Not told: what it said on stderr is all there is to judge by.
         None if said.is_empty() => return End::Clean,
         None => "no exit status",
     };

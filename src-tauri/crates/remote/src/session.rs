@@ -72,6 +72,9 @@ const SLOTS: usize = 8;
 /// own connect to its target.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The longest pause before a command is asked for again; 1.3 s in all.
+const FULL_WAIT: Duration = Duration::from_millis(640);
+
 /// For the disconnect message to leave before the connection is cut.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -162,7 +165,7 @@ impl Session {
         };
         let slot = slot?;
         let left = |from: Instant| limits.timeout.saturating_sub(from.elapsed());
-        let channel = timeout(left(start), self.open(Target::Command))
+        let channel = timeout(left(start), self.open_command())
             .await
             .map_err(|_| exec::too_slow(&name, limits.timeout))??;
         // When the caller goes away or the time is over, the guard ends the task.
@@ -204,7 +207,7 @@ impl Session {
                 "{SLOTS} other commands are running on this connection"
             ))
         })??;
-        let mut channel = self.open(Target::Command).await?;
+        let mut channel = self.open_command().await?;
         let started = async {
             channel.exec(true, command).await.map_err(|_| self.lost())?;
             loop {
@@ -374,6 +377,23 @@ impl Session {
         }
     }
 
+    /// Opens a channel for a command.
+    ///
+    /// A server counts a command until it has tidied up behind its close, so a full house
+    /// can be over within milliseconds.
+    async fn open_command(&self) -> Result<Channel<Msg>> {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match self.open(Target::Command).await {
+                Err(e) if e.get_detail("full").is_some() && pause <= FULL_WAIT => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Opens a channel. The asking runs in a task of its own: when the caller goes away
     /// before the host answered, the channel is closed as soon as it is there.
     async fn open(&self, target: Target) -> Result<Channel<Msg>> {
@@ -439,7 +459,8 @@ impl Session {
             }
             _ if is_command => Error::failed(format!("`{place}` runs no more commands on this connection"))
                 .because(open_failure(why))
-                .hint("Its sshd_config limits them: `MaxSessions`"),
+                .hint("Its sshd_config limits them: `MaxSessions`")
+                .detail("full", "commands"),
             _ => Error::new(Code::Unreachable, format!("{what} could not be reached through `{place}`")).because(open_failure(why)),
         }
     }
