@@ -226,10 +226,14 @@ fn check_host_config(host: &HostConfig, cpus: u32) -> Answer {
         }
         other => return Err(Refusal::not_found(format!("network {other} not found"))),
     }
-    for binding in host.port_bindings.values().flatten().flatten() {
-        if !matches!(binding.host_ip.as_str(), "" | "0.0.0.0") {
-            return invalid("Windows does not support host IP addresses in NAT settings".into());
-        }
+    let published: Vec<_> = host.port_bindings.values().flatten().flatten().collect();
+    if published
+        .iter()
+        .any(|binding| !matches!(binding.host_ip.as_str(), "" | "0.0.0.0"))
+    {
+        return invalid("Windows does not support host IP addresses in NAT settings".into());
+    }
+    if !published.is_empty() {
         return Err(Refusal::not_implemented("Publishing a port"));
     }
     Ok(())
@@ -245,7 +249,7 @@ impl Model {
     pub fn containers(&self) -> Vec<Container> {
         let mut all: Vec<Container> =
             self.read(|state| state.containers.values().cloned().collect());
-        all.sort_by(|a, b| b.created.cmp(&a.created));
+        all.sort_by_key(|container| std::cmp::Reverse(container.created));
         all
     }
 
@@ -278,8 +282,8 @@ impl Model {
         }
         let image = self.image(&config.image)?;
         check_host_config(&host, self.facts().cpus)?;
-        let (model, asked) = (Arc::clone(self), host.clone());
-        let mounts = tokio::task::spawn_blocking(move || model.resolve_mounts(&asked))
+        let (model, asked) = (Arc::clone(self), (config.clone(), host.clone()));
+        let mounts = tokio::task::spawn_blocking(move || model.resolve_mounts(&asked.0, &asked.1))
             .await
             .map_err(|e| Refusal::failed(e.to_string()))??;
         if let Some(by) = self.read(|s| {

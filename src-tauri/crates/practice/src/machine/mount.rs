@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Model,
-    config::{HostConfig, MountSpec},
+    config::{Config, HostConfig, MountSpec},
     refusal::{Answer, Refusal},
     state::Mount,
     volume,
@@ -151,13 +151,26 @@ impl Model {
     }
 
     /// Checks and resolves everything that a container mounts. Volumes are not made here.
-    pub fn resolve_mounts(&self, host: &HostConfig) -> Answer<Vec<Mount>> {
+    pub fn resolve_mounts(&self, config: &Config, host: &HostConfig) -> Answer<Vec<Mount>> {
         let mut specs: Vec<MountSpec> = host
             .binds
             .iter()
             .map(|raw| parse_bind(raw))
             .collect::<Answer<_>>()?;
         specs.extend(host.mounts.iter().cloned());
+        // `Volumes` of the configuration are places for anonymous volumes, where nothing else is mounted.
+        for target in config.volumes.iter().flatten().map(|(target, _)| target) {
+            if !specs
+                .iter()
+                .any(|s| tidy(&s.target).eq_ignore_ascii_case(&tidy(target)))
+            {
+                specs.push(MountSpec {
+                    r#type: "volume".into(),
+                    target: target.clone(),
+                    ..MountSpec::default()
+                });
+            }
+        }
         let disk = self.disk();
         let mut mounts: Vec<Mount> = Vec::new();
         for spec in specs {
