@@ -17,10 +17,11 @@ step() { # what it is, the command
   echo "ok: $what ($((SECONDS - began)) s)"
 }
 
-command -v cc >/dev/null 2>&1 || step 'a linker' tests/prepare/machine.sh
+command -v cc >/dev/null 2>&1 || step 'a linker' tests/prepare/machine.sh linker
 prepare() { tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh; }
 prepare >.cache/prepare.log 2>&1 &
 preparing=$!
+trap 'kill $preparing 2>/dev/null || true' EXIT
 prepared() {
   wait $preparing || { cat .cache/prepare.log >&2; return 1; }
   cat .cache/prepare.log

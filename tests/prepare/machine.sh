@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings the programs that the tests start: OpenSSH's server, Docker's engine, a Secret Service, FreeTDS.
 # Debian as root: installs what is missing. Elsewhere: says what is missing; the tests then say what they skip.
+# usage: machine.sh [linker]     only what Cargo needs to begin, so that the rest comes while it compiles
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -10,32 +11,39 @@ want() { # the program, and the Debian package that brings it
   has "$1" || missing="$missing $2"
 }
 want cc gcc
-want ssh openssh-client
-want sshd openssh-server
-want docker docker.io
-want tsql freetds-bin
-want python3 python3
-want pkill procps
-if [ "$(uname -s)" = Linux ]; then
-  want dockerd docker.io
-  want gnome-keyring-daemon gnome-keyring
-  want dbus-daemon dbus
-  want dbus-send dbus-bin
-  want ip iproute2
-  want iptables iptables
-  want unshare util-linux
+only=${1:-everything}
+if [ "$only" = everything ]; then
+  want ssh openssh-client
+  want sshd openssh-server
+  want docker docker.io
+  want tsql freetds-bin
+  want python3 python3
+  want pkill procps
+  if [ "$(uname -s)" = Linux ]; then
+    want dockerd docker.io
+    want gnome-keyring-daemon gnome-keyring
+    want dbus-daemon dbus
+    want dbus-send dbus-bin
+    want ip iproute2
+    want iptables iptables
+    want unshare util-linux
+  fi
 fi
-# Not programs: the C library to link with, unixODBC's library, ICU for .NET, Kerberos' library for the ODBC driver, Python's venv.
+# Not programs: the C library to link with, Python's venv, what the ODBC driver and .NET load.
 if has dpkg-query; then
-  for package in libc6-dev libodbc2 odbcinst libicu72 libgssapi-krb5-2 python3-venv; do
-    dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
-  done
+  installed() { dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'; }
+  installed libc6-dev || missing="$missing libc6-dev"
+  if [ "$only" = everything ]; then
+    for package in libodbc2 odbcinst libgssapi-krb5-2 python3-venv 'libicu[0-9]*'; do
+      installed "$package" || missing="$missing $package"
+    done
+  fi
 fi
 [ -n "$missing" ] || exit 0
 
+set -f # `libicu[0-9]*` is a pattern of packages, not of files
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 if [ "$(id -u)" = 0 ] && has apt-get; then
-  echo "installing: $missing"
   export DEBIAN_FRONTEND=noninteractive
   # A package must not start its own daemons: the tests start theirs, in namespaces of their own.
   policy=/usr/sbin/policy-rc.d
@@ -45,6 +53,11 @@ if [ "$(id -u)" = 0 ] && has apt-get; then
     trap 'rm -f '$policy EXIT
   fi
   apt-get -qq update
+  # ICU's package carries its version in its name: take what this release has.
+  case $missing in
+    *'libicu['*) missing="${missing%%libicu*} $(apt-cache pkgnames libicu | grep -E '^libicu[0-9]+$' | sort -V | tail -n 1) ${missing#*\]\*}" ;;
+  esac
+  echo "installing: $missing"
   # shellcheck disable=SC2086  # a list of names
   apt-get -qq install -y --no-install-recommends $missing >/dev/null
 else

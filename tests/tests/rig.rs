@@ -3,7 +3,9 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use berth_tests::rig::{self, Dockerd, Home, LinuxHost, SecretService, Sshd, programs};
+use berth_tests::rig::{
+    self, Dockerd, Home, LinuxHost, PracticeHost, SecretService, Sshd, programs,
+};
 
 /// An image with one program that prints a line, listens on port 1433 and answers `rig` to whoever comes.
 fn load_listener(dockerd: &Dockerd) {
@@ -414,4 +416,74 @@ fn the_sql_image_starts_on_a_linux_host() {
         },
     );
     assert_eq!(rows, [[42]]);
+}
+
+#[test]
+fn the_practice_host_is_a_windows_host_to_openssh_and_docker() {
+    let mut host = PracticeHost::start();
+    let folder = tempfile::tempdir().unwrap();
+    let known = folder.path().join("known_hosts");
+    let port = host.port().to_string();
+    let ssh = || {
+        let mut ssh = Command::new("ssh");
+        ssh.args([
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "StrictHostKeyChecking=accept-new",
+            "-o",
+        ])
+        .arg(format!("UserKnownHostsFile={}", known.display()))
+        .arg("-i")
+        .arg(host.client_key())
+        .args(["-p", &port]);
+        ssh
+    };
+    assert_eq!(
+        programs::run(ssh().args(["Administrator@127.0.0.1", "echo BERTH %OS% $env:OS"])),
+        "BERTH Windows_NT $env:OS",
+        "its shell is cmd.exe"
+    );
+    if programs::find("docker").is_none() {
+        rig::skip("Docker's client is not installed");
+        return;
+    }
+    let engine = rig::free_port();
+    let mut forward = ssh();
+    forward.args([
+        "-N",
+        "-L",
+        &format!("127.0.0.1:{engine}:127.0.0.1:2375"),
+        "Administrator@127.0.0.1",
+    ]);
+    let mut forward = rig::process::Daemon::start(&forward, &folder.path().join("log"));
+    let os = forward.wait_for(
+        "the engine through the forward",
+        Duration::from_secs(10),
+        || {
+            let mut docker = Command::new("docker");
+            docker.args([
+                "-H",
+                &format!("tcp://127.0.0.1:{engine}"),
+                "version",
+                "-f",
+                "{{.Server.Os}}",
+            ]);
+            let said = docker.output().ok().filter(|said| said.status.success())?;
+            Some(String::from_utf8_lossy(&said.stdout).trim().to_owned())
+        },
+    );
+    assert_eq!(os, "windows");
+    drop(forward);
+
+    let before = host.fingerprint();
+    host.reboot(&[]);
+    assert_eq!(
+        host.port().to_string(),
+        port,
+        "a machine keeps its address over a reboot"
+    );
+    assert_eq!(host.fingerprint(), before, "and its host key");
 }

@@ -9,6 +9,7 @@ pub mod dockerd;
 pub mod drivers;
 pub mod home;
 pub mod linux_host;
+pub mod practice_host;
 pub mod process;
 pub mod programs;
 pub mod secret_service;
@@ -24,6 +25,7 @@ use std::{
 pub use dockerd::Dockerd;
 pub use home::{Home, Ran};
 pub use linux_host::LinuxHost;
+pub use practice_host::PracticeHost;
 pub use secret_service::SecretService;
 pub use sshd::Sshd;
 
