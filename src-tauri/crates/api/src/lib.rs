@@ -1,1 +1,32 @@
-//! Use cases and the command table; wires the crates below together
+//! Use cases and the command table; wires engine, SQL, SSH, store and practice host together.
+//!
+//! Every caller comes through [`table::dispatch`]. Nothing here knows a terminal, a window or a socket.
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod berth;
+pub mod connections;
+pub mod dto;
+mod endpoints;
+pub mod hosts;
+pub mod instances;
+pub mod life;
+mod link;
+pub mod operations;
+mod passwords;
+mod practice;
+pub mod query;
+mod ready;
+mod ssh;
+pub mod table;
+pub mod up;
+
+pub use berth::{Berth, Clipboard, Surroundings};

@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<u64> {
         reason = "factors are powers of two, exact in f64"
     )]
     let bytes = number * factor as f64;
-    if !bytes.is_finite() || bytes < 1.0 || bytes >= 9.2e18 {
+    if !(1.0..9.2e18).contains(&bytes) {
         return Err(bad());
     }
     #[expect(

@@ -101,7 +101,7 @@ async fn open(dial: &dyn Dial, login: &Login, trust: Trust) -> Result<Connection
     }
     let stream = dial.dial().await.map_err(ConnectError::dial)?;
     let (wire, scissors) = wire(stream);
-    let client = Client::connect(config, wire.compat())
+    let client = Box::pin(Client::connect(config, wire.compat()))
         .await
         .map_err(|e| ConnectError::from_driver(&login.user, e))?;
     Ok(Connection { client, scissors })

@@ -35,6 +35,7 @@
 )]
 
 mod administration;
+mod by_string;
 mod connect;
 mod error;
 mod probe;
@@ -48,6 +49,7 @@ mod value;
 mod wire;
 
 pub use administration::Identity;
+pub use by_string::{server_of, version_by_string};
 pub use connect::{Connection, Login, Trust, connect};
 pub use error::{ConnectError, ConnectErrorKind};
 pub use probe::{PROBE_TIME, Probe, probe};

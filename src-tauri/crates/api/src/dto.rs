@@ -1,0 +1,548 @@
+//! What travels over the command table. Plain data, no secret in any of it.
+
+use serde::{Deserialize, Serialize};
+
+/// An empty request or response.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing {}
+
+/// An error on the wire; the receiving end makes a [`berth_core::Error`] of it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorView {
+    /// [`berth_core::Code::as_str`].
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// Nearest first.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Named facts that a caller acts on.
+    pub details: Vec<(String, String)>,
+}
+
+impl From<&berth_core::Error> for ErrorView {
+    fn from(e: &berth_core::Error) -> Self {
+        Self {
+            code: e.code().as_str().to_owned(),
+            message: e.message().to_owned(),
+            causes: e.causes().to_vec(),
+            hint: e.what_to_do().map(str::to_owned),
+            details: e.details().to_vec(),
+        }
+    }
+}
+
+impl From<ErrorView> for berth_core::Error {
+    fn from(view: ErrorView) -> Self {
+        let mut e = Self::new(berth_core::Code::from_name(&view.code), view.message);
+        for cause in view.causes {
+            e = e.because(cause);
+        }
+        if let Some(hint) = view.hint {
+            e = e.hint(hint);
+        }
+        for (name, value) in view.details {
+            e = e.detail(name, value);
+        }
+        e
+    }
+}
+
+/// A new host. The password or passphrase comes beside the body as `password`, `passphrase`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostAdd {
+    /// Its name from now on.
+    pub name: String,
+    /// `ssh://…` or `unix://…`.
+    pub address: String,
+    /// Key files, absolute paths; none means the agent and the usual files.
+    #[serde(default)]
+    pub identities: Vec<String>,
+    /// The socket of the caller's SSH agent.
+    #[serde(default)]
+    pub ssh_agent: Option<String>,
+    /// The fingerprint that the user decided to trust, `SHA256:…`.
+    #[serde(default)]
+    pub trust_host_key: Option<String>,
+}
+
+/// A host by name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostName {
+    /// Its name.
+    pub name: String,
+    /// The socket of the caller's SSH agent.
+    #[serde(default)]
+    pub ssh_agent: Option<String>,
+}
+
+/// Which host to forget.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostRemove {
+    /// Its name.
+    pub name: String,
+    /// Also while instances are there; they stay on the host.
+    #[serde(default)]
+    pub forget: bool,
+}
+
+/// A host as it is known.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostView {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// `linux` or `windows`, once known.
+    pub os: Option<String>,
+    /// The way to its engine in words, once probed.
+    pub route: Option<String>,
+    /// When the way was found, RFC 3339.
+    pub probed_at: Option<String>,
+    /// Whether it is what `up` takes where no host is given.
+    pub is_default: bool,
+    /// Whether it is the built-in practice host.
+    pub is_practice: bool,
+    /// How Berth signs in: `key …`, `agent`, `password`.
+    pub sign_in: Option<String>,
+    /// `SHA256:…` of the key it was last seen with.
+    pub host_key: Option<String>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostCheck {
+    /// The host as it is known now.
+    pub host: HostView,
+    /// Facts, in the order they are shown.
+    pub facts: Vec<Fact>,
+    /// The ladder: each rung tried and what came of it.
+    pub ladder: Vec<Rung>,
+    /// What is wrong, if anything.
+    pub findings: Vec<Finding>,
+}
+
+/// One fact about a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fact {
+    /// Stable name, for scripts.
+    pub id: String,
+    /// For people.
+    pub label: String,
+    /// For both.
+    pub value: String,
+}
+
+/// One rung of the ladder to the engine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rung {
+    /// The way in words.
+    pub way: String,
+    /// Whether it led to the engine.
+    pub works: bool,
+    /// What came of it.
+    pub result: String,
+}
+
+/// Something that a host lacks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// `up`: everything but the name of the host and instance is only a wish.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Up {
+    /// `NAME` or `HOST/NAME`; none means the first free of `sql2022`, `sql2022-2`, …
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The host's name.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// `2022`.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// `express`.
+    #[serde(default)]
+    pub edition: Option<String>,
+    /// An image that follows the official one's environment.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Makes it, and a login that owns it.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// `2g`.
+    #[serde(default)]
+    pub memory: Option<String>,
+    /// On 127.0.0.1.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// `keep` or `throwaway`.
+    #[serde(default)]
+    pub data: Option<String>,
+    /// The server's collation.
+    #[serde(default)]
+    pub collation: Option<String>,
+    /// The licence was accepted in this call.
+    #[serde(default)]
+    pub accept_eula: bool,
+    /// Seconds until it must be ready; 300 where nobody says.
+    #[serde(default)]
+    pub timeout: Option<u64>,
+    /// Where the password is kept instead of the keychain, absolute.
+    #[serde(default)]
+    pub password_file: Option<String>,
+}
+
+/// An instance by name, with a limit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Timed {
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// Seconds.
+    #[serde(default)]
+    pub timeout: Option<u64>,
+}
+
+/// An instance by name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstanceName {
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+}
+
+/// Which instance to remove.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstanceRemove {
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// `keep` or `delete`; none means keep.
+    #[serde(default)]
+    pub data: Option<String>,
+}
+
+/// Which instances to list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct InstanceList {
+    /// Only those of this host.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
+/// All instances, and the hosts that could not be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Instances {
+    /// By host, then name.
+    pub instances: Vec<InstanceView>,
+    /// Hosts that did not answer, with the reason.
+    pub unreached: Vec<Unreached>,
+}
+
+/// A host that did not answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unreached {
+    /// Its name.
+    pub host: String,
+    /// Why.
+    pub error: ErrorView,
+}
+
+/// An instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstanceView {
+    /// For life.
+    pub id: String,
+    /// Unique on its host.
+    pub name: String,
+    /// Its host's name.
+    pub host: String,
+    /// `2022`.
+    pub version: String,
+    /// `express`.
+    pub edition: String,
+    /// [`berth_core::instance::State::as_str`].
+    pub state: String,
+    /// Why it is not as it should be, where something is known.
+    pub cause: Option<String>,
+    /// What helps, where something is known to.
+    pub hint: Option<String>,
+    /// `127.0.0.1`, as a rule.
+    pub endpoint_host: String,
+    /// The local port.
+    pub port: u16,
+    /// Whether something listens there on Berth's behalf.
+    pub endpoint_open: bool,
+    /// `keep` or `throwaway`.
+    pub data: String,
+    /// The database that its strings name.
+    pub database: Option<String>,
+    /// The login that its strings name.
+    pub login: String,
+    /// Bytes.
+    pub memory: u64,
+    /// The image's reference.
+    pub image: String,
+    /// The container's id.
+    pub container: String,
+    /// Who made it.
+    pub owner: String,
+    /// When the host last said so, RFC 3339.
+    pub seen_at: String,
+    /// Whether that was just now.
+    pub fresh: bool,
+    /// Whether it runs on the practice host, which is not SQL Server.
+    pub practice: bool,
+    /// Whether this machine has its credentials.
+    pub credentials: bool,
+    /// Whether its making was cut off: `up` finishes it, `remove` takes it away.
+    pub unfinished: bool,
+}
+
+/// An operation that was started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Started {
+    /// To watch or cancel it by.
+    pub operation: String,
+}
+
+/// An operation by id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OperationId {
+    /// From [`Started`].
+    pub operation: String,
+}
+
+/// An operation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OperationView {
+    /// Its id.
+    pub id: String,
+    /// What it does, in words.
+    pub title: String,
+    /// `running`, `done`, `failed`, `cancelled`.
+    pub state: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// The phase it is in or ended in.
+    pub phase: Option<String>,
+}
+
+/// One step of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationEvent {
+    /// Counts from 0 without a gap.
+    pub seq: u64,
+    /// Milliseconds since the operation began.
+    pub at_ms: u64,
+    /// The phase's name: `plan`, `image`, `credentials`, `container`, `ready`, `password`, `endpoint`, …
+    pub phase: String,
+    /// `started`, `progress`, `done`, `failed`, `cancelled`.
+    pub kind: String,
+    /// What is happening, in words.
+    pub text: String,
+    /// Done and total, where both are known.
+    pub progress: Option<(u64, u64)>,
+}
+
+/// How an operation ended well.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The instance, where there is one after it.
+    pub instance: Option<InstanceView>,
+    /// What should be said beside it.
+    pub notes: Vec<String>,
+    /// Whether something was made or changed at all.
+    pub changed: bool,
+}
+
+/// Which part of a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Logs {
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// Go on until cancelled.
+    #[serde(default)]
+    pub follow: bool,
+    /// Seconds back from now.
+    #[serde(default)]
+    pub since: Option<u64>,
+    /// The last so many lines.
+    #[serde(default)]
+    pub tail: Option<u64>,
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogLine {
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// Without its line end.
+    pub text: String,
+}
+
+/// A format of connection strings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FormatView {
+    /// `adonet`.
+    pub id: String,
+    /// `ADO.NET`.
+    pub name: String,
+    /// `.NET`.
+    pub family: String,
+    /// One line.
+    pub about: String,
+    /// What it cannot say.
+    pub limits: Vec<String>,
+}
+
+/// Which connection string.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ConnectionShow {
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// A format's id; none means `adonet`.
+    #[serde(default)]
+    pub format: Option<String>,
+    /// Another database than the instance's own.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Another login than the default one.
+    #[serde(default)]
+    pub login: Option<String>,
+    /// Only the password, for a client that reads it from its standard input.
+    #[serde(default)]
+    pub password_only: bool,
+}
+
+/// A connection string without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConnectionView {
+    /// The instance.
+    pub name: String,
+    /// The instance's host.
+    pub host: String,
+    /// The format's id.
+    pub format: String,
+    /// The string with the password masked.
+    pub masked: String,
+    /// Where it leads.
+    pub server: String,
+    /// The port there.
+    pub port: u16,
+    /// The login.
+    pub user: String,
+    /// The database, where one is named.
+    pub database: Option<String>,
+    /// What is true of its encryption, in words.
+    pub tls: String,
+    /// Whether the client wants the password on its standard input instead of in the string.
+    pub password_on_stdin: bool,
+}
+
+/// A script for an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Query {
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// T-SQL, with `GO` between batches.
+    pub sql: String,
+    /// Another database than the instance's own.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Another login than the default one.
+    #[serde(default)]
+    pub login: Option<String>,
+}
+
+/// What a script gives while it runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum QueryEvent {
+    /// A result begins.
+    Columns {
+        /// Name and type of each.
+        columns: Vec<(String, String)>,
+    },
+    /// Rows of the current result; several travel together.
+    Rows {
+        /// JSON values; numbers that JSON cannot hold are text.
+        rows: Vec<Vec<serde_json::Value>>,
+    },
+    /// The current result is complete.
+    ResultDone {
+        /// How many rows it had.
+        rows: u64,
+    },
+    /// The server said something.
+    Message {
+        /// Its words.
+        text: String,
+    },
+    /// The server refused a batch.
+    Error {
+        /// SQL Server's number.
+        number: u32,
+        /// Its severity, where the driver tells it: of the first error of a batch.
+        class: Option<u8>,
+        /// Its state, likewise.
+        state: Option<u8>,
+        /// Counted in the script from 1, as far as the server says one.
+        line: Option<u32>,
+        /// The procedure it happened in.
+        procedure: Option<String>,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// How a script ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueryDone {
+    /// How many batches the server refused.
+    pub errors: u64,
+}
+
+/// What came of trying a connection string.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tried {
+    /// Where it led, `host:port`.
+    pub server: String,
+    /// What the server there calls itself.
+    pub version: String,
+}
+
+/// What the agent holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// RFC 3339.
+    pub started_at: String,
+    /// The endpoints it listens on.
+    pub endpoints: Vec<EndpointView>,
+    /// Operations under way.
+    pub operations: usize,
+    /// Hosts with a live connection.
+    pub connected: Vec<String>,
+    /// Where the credentials are kept.
+    pub keychain: String,
+}
+
+/// One endpoint that the agent holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EndpointView {
+    /// The port on 127.0.0.1.
+    pub port: u16,
+    /// `HOST/NAME`.
+    pub instance: String,
+    /// Why it does not listen, where it does not.
+    pub problem: Option<String>,
+    /// Clients connected now.
+    pub clients: usize,
+}

@@ -1,0 +1,537 @@
+//! Instances as they are: found by their labels, listed, shown, and their logs read.
+//!
+//! The host is the truth. What this machine remembers is a cache, shown with its age where the host does not answer,
+//! and a place for what belongs to this machine alone.
+
+use std::{sync::Arc, time::Duration};
+
+use berth_core::{
+    Error, Result,
+    host::PRACTICE,
+    instance::{PREFIX, State},
+    label::{self, Labels},
+    name::InstanceName,
+};
+use berth_engine::{Container, LogOptions, LogStream, RunState};
+use berth_store::{InstanceRecord, Instances};
+use futures_util::{StreamExt, future::join_all};
+use tokio::time::timeout;
+
+use crate::{
+    Berth,
+    berth::now,
+    dto, endpoints,
+    link::Link,
+    table::{Call, cancelled},
+    up::{SA, app_login},
+};
+
+/// How long one host may take to answer in a list.
+const LIST_LIMIT: Duration = Duration::from_secs(15);
+
+/// What this machine remembers of an instance that has these labels.
+pub(crate) fn record_of(labels: &Labels, host: &str, image: &str) -> InstanceRecord {
+    InstanceRecord {
+        id: labels.id.clone(),
+        host: host.to_owned(),
+        name: labels.name.clone(),
+        port: labels.port,
+        version: labels.version.clone(),
+        edition: labels.edition.clone(),
+        recipe: labels.recipe.clone(),
+        owner: labels.owner.clone(),
+        memory: labels.memory,
+        data: labels.data.as_str().to_owned(),
+        image: image.to_owned(),
+        database: labels.database.clone(),
+        login: labels
+            .database
+            .as_deref()
+            .map_or_else(|| SA.to_owned(), app_login),
+        ours: true,
+        ..InstanceRecord::default()
+    }
+}
+
+/// The record of an instance, made from its labels where this machine has none.
+pub(crate) async fn record_or_new(
+    berth: &Arc<Berth>,
+    labels: &Labels,
+    link: &Link,
+    container: &str,
+) -> Result<InstanceRecord> {
+    let known = berth.store(|f| f.read::<Instances>()).await?;
+    let mut record = known
+        .get(&labels.id)
+        .cloned()
+        .unwrap_or_else(|| InstanceRecord {
+            ours: false,
+            ..record_of(labels, &link.host, "")
+        });
+    record.host.clone_from(&link.host);
+    record.container = container.to_owned();
+    record.direct = link.publishes();
+    Ok(record)
+}
+
+/// Keeps a record.
+pub(crate) async fn remember(berth: &Berth, record: InstanceRecord) -> Result<()> {
+    berth
+        .store(move |f| {
+            f.update::<Instances, _>(|all| {
+                all.put(record);
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Drops the record of an instance that is gone.
+pub(crate) async fn forget(berth: &Berth, id: &str) {
+    let id = id.to_owned();
+    if let Err(e) = berth
+        .store(move |f| {
+            f.update::<Instances, _>(|all| {
+                all.remove(&id);
+                Ok(())
+            })
+        })
+        .await
+    {
+        tracing::warn!("what was remembered of an instance could not be dropped: {e}");
+    }
+}
+
+/// Asks one host for its instances, and brings what is remembered and listened on in line with the answer.
+async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Container)>> {
+    let work = async {
+        let link = berth.links.get(berth, host).await?;
+        let containers = link.engine.containers(Some(label::ID)).await?;
+        Ok::<_, Error>((link, containers))
+    };
+    let (link, containers) = timeout(LIST_LIMIT, work).await.map_err(|_| {
+        Error::new(
+            berth_core::Code::TimedOut,
+            format!("`{host}` did not answer in {} s", LIST_LIMIT.as_secs()),
+        )
+    })??;
+    let there: Vec<(Labels, Container)> = containers
+        .into_iter()
+        .filter_map(|c| Labels::from_map(|k| c.labels.get(k).map(String::as_str)).map(|l| (l, c)))
+        .collect();
+    let (host, direct, seen_at) = (host.to_owned(), link.publishes(), now());
+    let under_way = berth.operations_under_way() > 0;
+    let (found, gone) = berth
+        .store(move |f| {
+            let merge = |all: &mut Instances| {
+                let mut found = Vec::new();
+                for (labels, container) in there {
+                    let mut record =
+                        all.get(&labels.id)
+                            .cloned()
+                            .unwrap_or_else(|| InstanceRecord {
+                                ours: false,
+                                ..record_of(&labels, &host, &container.image)
+                            });
+                    record.host.clone_from(&host);
+                    record.name.clone_from(&labels.name);
+                    record.port = labels.port;
+                    record.image.clone_from(&container.image);
+                    record.container.clone_from(&container.id);
+                    record.direct = direct;
+                    state_of(&container).as_str().clone_into(&mut record.state);
+                    record.seen_at = Some(seen_at.clone());
+                    found.push((record, container));
+                }
+                // While something is being made its record is there before its container.
+                let gone: Vec<String> = if under_way {
+                    Vec::new()
+                } else {
+                    all.instances
+                        .iter()
+                        .filter(|r| r.host == host && !found.iter().any(|(f, _)| f.id == r.id))
+                        .map(|r| r.id.clone())
+                        .collect()
+                };
+                for id in &gone {
+                    all.remove(id);
+                }
+                for (record, _) in &found {
+                    all.put(record.clone());
+                }
+                (found, gone)
+            };
+            // Most lists change nothing but the time: that alone is not worth a write.
+            let mut now = f.read::<Instances>()?;
+            let before = now.clone();
+            let result = merge(&mut now);
+            let quiet = |all: &Instances| {
+                let mut all = all.clone();
+                for record in &mut all.instances {
+                    record.seen_at = None;
+                }
+                all
+            };
+            if quiet(&before) == quiet(&now) {
+                return Ok(result);
+            }
+            let changed = result.0.clone();
+            f.update::<Instances, _>(|all| {
+                for id in &result.1 {
+                    all.remove(id);
+                }
+                for (record, _) in changed {
+                    all.put(record);
+                }
+                Ok(())
+            })?;
+            Ok(result)
+        })
+        .await?;
+    for id in gone {
+        berth.endpoints.release(&id);
+    }
+    for (record, _) in &found {
+        endpoints::hold(berth, record).await;
+    }
+    Ok(found)
+}
+
+fn state_of(container: &Container) -> State {
+    let word = match container.state {
+        RunState::Created => "created",
+        RunState::Running | RunState::Stopping => "running",
+        RunState::Paused => "paused",
+        RunState::Restarting => "restarting",
+        RunState::Exited => "exited",
+        RunState::Dead => "dead",
+        _ => "unknown",
+    };
+    State::of_container(word, exit_code(&container.status))
+}
+
+/// The code in `Exited (137) 5 minutes ago`, which is all that a list says of it.
+fn exit_code(status: &str) -> Option<i64> {
+    status.split_once('(')?.1.split_once(')')?.0.parse().ok()
+}
+
+/// `instance.list`.
+pub(crate) async fn list(
+    berth: &Arc<Berth>,
+    request: dto::InstanceList,
+    _: &Call,
+) -> Result<dto::Instances> {
+    let hosts = match request.host {
+        Some(host) => {
+            if host != PRACTICE {
+                crate::hosts::find(&berth.hosts().await?, &host)?;
+            }
+            vec![host]
+        }
+        None => crate::hosts::all(berth).await?,
+    };
+    let answers = join_all(hosts.iter().map(|host| ask(berth, host))).await;
+    let known = berth.store(|f| f.read::<Instances>()).await?;
+    let mut instances = Vec::new();
+    let mut unreached = Vec::new();
+    for (host, answer) in hosts.iter().zip(answers) {
+        match answer {
+            Ok(found) => {
+                instances.extend(found.iter().map(|(record, _)| view(berth, record, true)))
+            }
+            Err(e) => {
+                instances.extend(
+                    known
+                        .instances
+                        .iter()
+                        .filter(|r| r.host == *host)
+                        .map(|r| view(berth, r, false)),
+                );
+                unreached.push(dto::Unreached {
+                    host: host.clone(),
+                    error: (&e).into(),
+                });
+            }
+        }
+    }
+    instances.sort_by(|a, b| (&a.host, &a.name).cmp(&(&b.host, &b.name)));
+    Ok(dto::Instances {
+        instances,
+        unreached,
+    })
+}
+
+/// `instance.show`.
+pub(crate) async fn show(
+    berth: &Arc<Berth>,
+    request: dto::InstanceName,
+    _: &Call,
+) -> Result<dto::InstanceView> {
+    let record = find(berth, &request.name).await?;
+    match ask(berth, &record.host).await {
+        Ok(found) => {
+            let (record, container) = found
+                .into_iter()
+                .find(|(r, _)| r.id == record.id)
+                .ok_or_else(|| {
+                    not_there(&request.name)
+                        .because(format!("its container is gone from `{}`", record.host))
+                })?;
+            let mut view = view(berth, &record, true);
+            if view.state == State::Failed.as_str()
+                && let Ok(link) = berth.links.get(berth, &record.host).await
+            {
+                explain(&link, &container, &mut view).await;
+            }
+            Ok(view)
+        }
+        // Old, and said to be: better than nothing for someone who wants to know the port.
+        Err(e) => {
+            let mut view = view(berth, &record, false);
+            view.cause = Some(e.to_string());
+            view.hint = e.what_to_do().map(str::to_owned);
+            Ok(view)
+        }
+    }
+}
+
+/// Says why a container ended.
+async fn explain(link: &Link, container: &Container, view: &mut dto::InstanceView) {
+    let Ok(about) = link.engine.inspect(&container.id).await else {
+        return;
+    };
+    let lines: Vec<_> = tail(link, &container.id, 80)
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .map(|l| l.text)
+        .collect();
+    let cause = berth_core::readiness::Cause::of_exit(
+        about.state.exit_code,
+        about.state.oom_killed,
+        &lines,
+    );
+    view.cause = Some(cause.to_string());
+    view.hint = cause.hint();
+}
+
+/// The instance that a user means, wherever it is. Asks the hosts only where memory does not tell.
+pub(crate) async fn find(berth: &Arc<Berth>, text: &str) -> Result<InstanceRecord> {
+    let wanted = InstanceName::parse(text)?;
+    let fits = |r: &InstanceRecord| {
+        r.name == wanted.name && wanted.host.as_ref().is_none_or(|h| *h == r.host)
+    };
+    let known = berth.store(|f| f.read::<Instances>()).await?;
+    let mut found: Vec<_> = known.instances.into_iter().filter(|r| fits(r)).collect();
+    let mut unreached = Vec::new();
+    if found.is_empty() {
+        let hosts = match &wanted.host {
+            Some(host) => vec![host.clone()],
+            None => crate::hosts::all(berth).await?,
+        };
+        let answers = join_all(hosts.iter().map(|host| ask(berth, host))).await;
+        for (host, answer) in hosts.iter().zip(answers) {
+            match answer {
+                Ok(there) => found.extend(there.into_iter().map(|(r, _)| r).filter(|r| fits(r))),
+                Err(e) if wanted.host.is_some() => return Err(e),
+                Err(e) => unreached.push(format!("`{host}` could not be asked: {e}")),
+            }
+        }
+    }
+    match found.len() {
+        0 => {
+            let mut e = not_there(text);
+            for reason in unreached {
+                e = e.because(reason);
+            }
+            Err(e)
+        }
+        1 => found.pop().ok_or_else(|| not_there(text)),
+        _ => {
+            let names: Vec<_> = found
+                .iter()
+                .map(|r| format!("`{}/{}`", r.host, r.name))
+                .collect();
+            Err(
+                Error::usage(format!("Several instances are called `{}`", wanted.name))
+                    .because(names.join(", "))
+                    .hint("Name the host too: `HOST/NAME`"),
+            )
+        }
+    }
+}
+
+fn not_there(name: &str) -> Error {
+    Error::not_found(format!("No instance is called `{}`", name.escape_debug()))
+        .hint("`berth list` shows what is there; `berth up` makes one")
+}
+
+/// An instance with its link and its container, for those who do something with it.
+pub(crate) struct Found {
+    pub(crate) record: InstanceRecord,
+    pub(crate) link: Arc<Link>,
+    pub(crate) container: Container,
+    pub(crate) labels: Labels,
+}
+
+/// Finds an instance and asks its host for its container.
+pub(crate) async fn reach(berth: &Arc<Berth>, name: &str) -> Result<Found> {
+    let record = find(berth, name).await?;
+    let link = berth.links.get(berth, &record.host).await?;
+    let there = link.container_of(&record.id).await?;
+    let labelled = there
+        .and_then(|c| Labels::from_map(|k| c.labels.get(k).map(String::as_str)).map(|l| (c, l)));
+    match labelled {
+        Some((container, labels)) => Ok(Found {
+            record,
+            link,
+            container,
+            labels,
+        }),
+        None => {
+            forget(berth, &record.id).await;
+            berth.endpoints.release(&record.id);
+            Err(not_there(name).because(format!("its container is gone from `{}`", record.host)))
+        }
+    }
+}
+
+/// An instance as its host says right now.
+pub(crate) async fn view_now(
+    berth: &Arc<Berth>,
+    link: &Link,
+    id: &str,
+) -> Result<dto::InstanceView> {
+    let container = link
+        .container_of(id)
+        .await?
+        .ok_or_else(|| Error::failed("The instance went away meanwhile"))?;
+    let known = berth.store(|f| f.read::<Instances>()).await?;
+    let mut record = known
+        .get(id)
+        .cloned()
+        .ok_or_else(|| Error::failed("The instance was forgotten meanwhile"))?;
+    state_of(&container).as_str().clone_into(&mut record.state);
+    record.seen_at = Some(now());
+    Ok(view(berth, &record, true))
+}
+
+fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceView {
+    let problem = berth.endpoints.problem(&record.id);
+    let state = if fresh {
+        record.state.clone()
+    } else {
+        State::Unknown.as_str().to_owned()
+    };
+    let running = record.state == State::Running.as_str();
+    let (cause, hint) = if record.unfinished {
+        (
+            Some("Its making was cut off".to_owned()),
+            Some(format!(
+                "`berth up {0}` finishes it, `berth remove {0}` takes it away",
+                record.name
+            )),
+        )
+    } else {
+        (problem.clone(), None)
+    };
+    dto::InstanceView {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        host: record.host.clone(),
+        version: record.version.clone(),
+        edition: record.edition.clone(),
+        state,
+        cause,
+        hint,
+        endpoint_host: "127.0.0.1".to_owned(),
+        port: record.port,
+        endpoint_open: if record.direct {
+            running && fresh
+        } else {
+            berth.endpoints.is_open(&record.id)
+        },
+        data: record.data.clone(),
+        database: record.database.clone(),
+        login: record.login.clone(),
+        memory: record.memory,
+        image: record.image.clone(),
+        container: record.container.clone(),
+        owner: record.owner.clone(),
+        seen_at: record.seen_at.clone().unwrap_or_default(),
+        fresh,
+        practice: record.host == PRACTICE,
+        credentials: record.ours || record.password_file.is_some(),
+        unfinished: record.unfinished,
+    }
+}
+
+/// `instance.logs`.
+pub(crate) async fn logs(
+    berth: &Arc<Berth>,
+    request: dto::Logs,
+    call: &Call,
+) -> Result<dto::Nothing> {
+    let Found {
+        link, container, ..
+    } = reach(berth, &request.name).await?;
+    let since = request.since.map(|seconds| {
+        let at = chrono::Utc::now().timestamp() - i64::try_from(seconds).unwrap_or(i64::MAX / 2);
+        u32::try_from(at.max(0)).unwrap_or(u32::MAX)
+    });
+    let options = LogOptions {
+        follow: request.follow,
+        since,
+        tail: request.tail.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+        timestamps: false,
+    };
+    let mut lines = link.streaming().await?.logs(&container.id, options);
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line,
+            () = call.cancel.cancelled() => return Err(cancelled()),
+        };
+        let Some(line) = line.transpose()? else {
+            return Ok(dto::Nothing {});
+        };
+        call.send(&line_view(line)).await?;
+    }
+}
+
+/// The last lines of a container's log.
+pub(crate) async fn tail(link: &Link, container: &str, lines: u64) -> Result<Vec<dto::LogLine>> {
+    let options = LogOptions {
+        tail: Some(u32::try_from(lines).unwrap_or(u32::MAX)),
+        ..LogOptions::default()
+    };
+    let read = async {
+        let mut stream = link.engine.logs(container, options);
+        let mut all = Vec::new();
+        while let Some(line) = stream.next().await.transpose()? {
+            all.push(line_view(line));
+        }
+        Ok(all)
+    };
+    timeout(LIST_LIMIT, read).await.unwrap_or_else(|_| {
+        Err(Error::new(
+            berth_core::Code::TimedOut,
+            "The log could not be read in time",
+        ))
+    })
+}
+
+fn line_view(line: berth_engine::LogLine) -> dto::LogLine {
+    dto::LogLine {
+        stream: match line.stream {
+            LogStream::Out => "stdout",
+            LogStream::Err => "stderr",
+        }
+        .to_owned(),
+        text: line.text,
+    }
+}
+
+/// The name of the volume that holds an instance's data.
+pub(crate) fn volume_of(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}

@@ -1,0 +1,184 @@
+//! Where an instance's passwords are: in the keychain, or in a file that the user named.
+//!
+//! One keychain item an instance, a small JSON object of login and password, because a Mac may ask for each item.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use berth_core::{Code, Error, Result, Secret, password, secret::ExposeSecret};
+use berth_store::{Credentials, InstanceRecord};
+use tokio::time::timeout;
+
+use crate::{Berth, berth::blocking};
+
+/// A keychain may ask the user something; nobody waits longer than this for the answer.
+const KEYCHAIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// The passwords of one instance by login.
+#[derive(Clone, Default)]
+pub(crate) struct Passwords(BTreeMap<String, Secret>);
+
+impl Passwords {
+    pub(crate) fn get(&self, login: &str) -> Option<&Secret> {
+        self.0.get(login)
+    }
+
+    pub(crate) fn set(&mut self, login: &str, password: Secret) {
+        self.0.insert(login.to_owned(), password);
+    }
+
+    fn write(&self) -> Result<Secret> {
+        let plain: BTreeMap<&str, &str> = self
+            .0
+            .iter()
+            .map(|(login, p)| (login.as_str(), p.expose_secret()))
+            .collect();
+        serde_json::to_string(&plain)
+            .map(Secret::from)
+            .map_err(|_| Error::failed("The passwords cannot be written"))
+    }
+
+    fn read(text: &Secret) -> Result<Self> {
+        serde_json::from_str::<BTreeMap<String, String>>(text.expose_secret())
+            .map(|plain| {
+                Self(
+                    plain
+                        .into_iter()
+                        .map(|(login, p)| (login, Secret::from(p)))
+                        .collect(),
+                )
+            })
+            // serde's message would quote the item.
+            .map_err(|_| {
+                Error::failed("The keychain item of this instance cannot be read")
+                    .hint("Something else has written to it")
+            })
+    }
+}
+
+fn account(id: &str) -> String {
+    format!("instance:{id}")
+}
+
+async fn keychain<T: Send + 'static>(
+    berth: &Berth,
+    work: impl FnOnce(&dyn Credentials) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let credentials = Arc::clone(&berth.surroundings.credentials);
+    timeout(KEYCHAIN_LIMIT, blocking(move || work(&*credentials)))
+        .await
+        .map_err(|_| {
+            Error::new(Code::TimedOut, "The keychain did not answer")
+                .hint("It may be asking for its password in a window of its own")
+        })?
+}
+
+/// Stores an instance's passwords, before its container exists.
+pub(crate) async fn store(berth: &Berth, id: &str, passwords: &Passwords) -> Result<()> {
+    let (account, item) = (account(id), passwords.write()?);
+    keychain(berth, move |c| c.set(&account, &item)).await
+}
+
+/// What the keychain has for an instance.
+pub(crate) async fn find(berth: &Berth, id: &str) -> Result<Option<Passwords>> {
+    let account = account(id);
+    match keychain(berth, move |c| c.get(&account)).await? {
+        Some(item) => Passwords::read(&item).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Forgets an instance's passwords. That there were none is no failure.
+pub(crate) async fn forget(berth: &Berth, id: &str) -> Result<()> {
+    let account = account(id);
+    keychain(berth, move |c| c.delete(&account)).await
+}
+
+/// The password of one login of an instance, from wherever it is kept.
+pub(crate) async fn of(berth: &Berth, record: &InstanceRecord, login: &str) -> Result<Secret> {
+    if let Some(file) = &record.password_file {
+        return from_file(file.into()).await;
+    }
+    find(berth, &record.id)
+        .await?
+        .and_then(|p| p.get(login).cloned())
+        .ok_or_else(|| {
+            Error::not_found(format!(
+                "This machine has no password of `{login}` for `{}`",
+                record.name
+            ))
+            .because(format!(
+                "it was made by {}, and its password never leaves the machine that made it",
+                if record.owner.is_empty() {
+                    "another machine"
+                } else {
+                    &record.owner
+                }
+            ))
+            .hint("Use it where it was made, or make an instance of your own")
+        })
+}
+
+/// Reads a password file: its first line, which must be one that SQL Server takes.
+pub(crate) async fn from_file(path: PathBuf) -> Result<Secret> {
+    let shown = path.display().to_string();
+    let text = blocking(move || {
+        let about = std::fs::metadata(&path).and_then(|m| {
+            if m.len() > 4096 {
+                Err(std::io::Error::other("it is longer than 4 KiB"))
+            } else {
+                Ok(())
+            }
+        });
+        about
+            .and_then(|()| std::fs::read_to_string(&path))
+            .map(Secret::from)
+            .map_err(|e| {
+                Error::failed(format!("The password file `{shown}` cannot be read"))
+                    .because(e.to_string())
+            })
+    })
+    .await?;
+    let line = text.expose_secret().lines().next().unwrap_or_default();
+    password::check(line)?;
+    Ok(Secret::from(line.to_owned()))
+}
+
+/// A new password from this machine's random numbers.
+pub(crate) fn generate() -> Result<Secret> {
+    password::generate(|buffer| {
+        getrandom::fill(buffer).map_err(|e| {
+            Error::failed("This machine gives no random numbers").because(e.to_string())
+        })
+    })
+}
+
+/// A host's own secret: its password or a key's passphrase.
+pub(crate) async fn store_of_host(
+    berth: &Berth,
+    host: &str,
+    kind: &'static str,
+    secret: Secret,
+) -> Result<()> {
+    let account = format!("host:{host}:{kind}");
+    keychain(berth, move |c| c.set(&account, &secret)).await
+}
+
+/// What the keychain has for a host.
+pub(crate) async fn of_host(
+    berth: &Berth,
+    host: &str,
+    kind: &'static str,
+) -> Result<Option<Secret>> {
+    let account = format!("host:{host}:{kind}");
+    keychain(berth, move |c| c.get(&account)).await
+}
+
+/// Forgets what the keychain has for a host.
+pub(crate) async fn forget_host(berth: &Berth, host: &str) -> Result<()> {
+    let host = host.to_owned();
+    keychain(berth, move |c| {
+        c.delete(&format!("host:{host}:password"))?;
+        c.delete(&format!("host:{host}:passphrase"))
+    })
+    .await
+}

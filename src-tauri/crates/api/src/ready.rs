@@ -1,0 +1,160 @@
+//! Waiting until an instance is ready: looks at container and SQL Server, and feeds the state machine of the core.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use berth_core::{
+    Error, Result, Secret,
+    readiness::{Cause, Observation, State},
+};
+use berth_sql::{Identity, Login, Probe, Trust};
+use tokio::time::sleep;
+
+use crate::{
+    link::{Link, SqlDial},
+    operations::Operation,
+};
+
+/// Between two looks, at the least and at the most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(500));
+/// How often the engine is asked for the container's state while SQL Server does not answer yet.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a broken way is looked at again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much of a log is read for its cause.
+const LOG_TAIL: u64 = 80;
+
+/// What is waited for.
+pub(crate) struct Wait<'a> {
+    pub(crate) link: &'a Arc<Link>,
+    pub(crate) instance: &'a str,
+    pub(crate) container: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) login: &'a str,
+    pub(crate) password: &'a Secret,
+    /// The image is just setting this password: until it has, a refused login means "not yet".
+    pub(crate) being_set: bool,
+    pub(crate) limit: Duration,
+}
+
+impl Wait<'_> {
+    fn sql_login(&self) -> Login {
+        Login {
+            user: self.login.to_owned(),
+            password: self.password.clone(),
+            database: None,
+            app: "Berth".into(),
+        }
+    }
+
+    /// Waits until it is ready, or until it is known that it will not be.
+    pub(crate) async fn run(&self, operation: &Operation) -> Result<Identity> {
+        let began = Instant::now();
+        let dial = SqlDial {
+            link: Arc::clone(self.link),
+            instance: self.instance.to_owned(),
+        };
+        let login = self.sql_login();
+        let mut state = State::Created;
+        let mut shown = "";
+        let mut pause = PAUSE.0;
+        let mut looked: Option<Instant> = None;
+        let mut refused = None;
+        let mut unusable = None;
+        loop {
+            if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+                looked = Some(Instant::now());
+                state = state.step(&self.look().await?);
+            }
+            let mut identity = None;
+            if !state.is_final() {
+                let probe = berth_sql::probe(&dial, &login, Trust::Tunnel).await;
+                for seen in self.observe(probe, &mut identity, &mut refused, &mut unusable) {
+                    state = state.step(&seen);
+                }
+            }
+            // A way that is broken stays broken; one that breaks while the server starts is looked at again for a while.
+            if let Some(e) = unusable.take()
+                && began.elapsed() >= self.limit.min(PATIENCE)
+            {
+                return Err(e.context(format!("`{}` cannot be reached", self.name)));
+            }
+            if began.elapsed() >= self.limit && !state.is_final() {
+                state = match refused {
+                    Some((number, error_state)) => State::Failed(Cause::LoginRefused {
+                        number,
+                        state: error_state,
+                    }),
+                    None => state.step(&Observation::TimeIsUp {
+                        seconds: self.limit.as_secs(),
+                    }),
+                };
+            }
+            if state.word() != shown {
+                shown = state.word();
+                operation.progress(shown, None);
+            }
+            match (state, identity) {
+                (State::Ready, Some(identity)) => return Ok(identity),
+                (State::Failed(cause), _) => return Err(self.error(&cause)),
+                (other, _) => state = other,
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(PAUSE.1);
+        }
+    }
+
+    fn error(&self, cause: &Cause) -> Error {
+        let e = Error::failed(format!("`{}` did not become ready", self.name))
+            .because(cause.to_string());
+        match cause.hint() {
+            Some(hint) => {
+                e.hint(hint.replace("`berth logs`", &format!("`berth logs {}`", self.name)))
+            }
+            None => e,
+        }
+    }
+
+    /// What the engine says of the container.
+    async fn look(&self) -> Result<Observation> {
+        let about = self.link.engine.inspect(self.container).await?;
+        if about.state.running && about.state.restart_count == 0 {
+            self.link.note_place(self.instance, &about);
+            return Ok(Observation::Running);
+        }
+        // It ended, or its restart policy brings it up again and again: the same cause either way.
+        let log = crate::instances::tail(self.link, self.container, LOG_TAIL)
+            .await
+            .unwrap_or_default();
+        let mut lines: Vec<_> = log.into_iter().map(|l| l.text).collect();
+        if !about.state.error.is_empty() {
+            lines.push(about.state.error.clone());
+        }
+        Ok(Observation::Ended {
+            exit_code: about.state.exit_code,
+            out_of_memory: about.state.oom_killed,
+            log: lines,
+        })
+    }
+
+    fn observe(
+        &self,
+        probe: Probe,
+        identity: &mut Option<Identity>,
+        refused: &mut Option<(u32, u8)>,
+        unusable: &mut Option<Error>,
+    ) -> Vec<Observation> {
+        match &probe {
+            Probe::LoginRefused { number, state, .. } if self.being_set => {
+                *refused = Some((*number, *state));
+                return vec![Observation::NotYet { number: *number }];
+            }
+            Probe::Unusable(e) => *unusable = Some(e.clone()),
+            Probe::Ready { identity: who, .. } => *identity = Some(who.clone()),
+            _ => {}
+        }
+        probe.observations()
+    }
+}

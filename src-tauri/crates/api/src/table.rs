@@ -1,0 +1,204 @@
+//! The command table: every command's name, request, stream item and response, declared once.
+//!
+//! The agent's socket, the `berth` command and the window are adapters over it. Secrets never
+//! travel in a body: a call carries them beside it ([`Call::secrets`], [`Call::answer_secret`]), so that
+//! an adapter that serves a page can leave them out by construction.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use berth_core::{Error, Result, Secret};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Berth, dto};
+
+/// One command of the table.
+pub trait Command: Send + Sync + 'static {
+    /// The name on the wire.
+    const NAME: &'static str;
+    /// What is asked.
+    type Request: Serialize + DeserializeOwned + Send + 'static;
+    /// What comes in between, for commands that stream; [`dto::Nothing`] otherwise.
+    type Item: Serialize + DeserializeOwned + Send + 'static;
+    /// What is answered at the end.
+    type Response: Serialize + DeserializeOwned + Send + 'static;
+}
+
+/// What surrounds one call.
+#[derive(Clone)]
+pub struct Call {
+    /// Secrets that came with the request, by name.
+    pub secrets: Arc<BTreeMap<String, Secret>>,
+    /// Where stream items go. Bounded: a slow reader slows the command, not the agent.
+    pub items: mpsc::Sender<Value>,
+    /// Cancelled when the caller is gone or asks for it.
+    pub cancel: CancellationToken,
+    answer: Arc<Mutex<Option<Secret>>>,
+}
+
+impl Call {
+    /// A call with its secrets; items are received from the other end of `items`.
+    #[must_use]
+    pub fn new(
+        secrets: BTreeMap<String, Secret>,
+        items: mpsc::Sender<Value>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            secrets: Arc::new(secrets),
+            items,
+            cancel,
+            answer: Arc::default(),
+        }
+    }
+
+    /// One of the request's secrets.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.secrets.get(name).cloned()
+    }
+
+    /// Hands a secret back beside the response.
+    pub fn answer_secret(&self, secret: Secret) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret);
+    }
+
+    /// Takes what [`Call::answer_secret`] left.
+    #[must_use]
+    pub fn take_answer(&self) -> Option<Secret> {
+        self.answer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Sends one stream item. Ends the command when nobody listens any more.
+    ///
+    /// # Errors
+    /// [`berth_core::Code::Cancelled`].
+    pub async fn send<T: Serialize>(&self, item: &T) -> Result<()> {
+        let value = serde_json::to_value(item)
+            .map_err(|e| Error::failed("An item could not be written").because(e.to_string()))?;
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(cancelled()),
+            sent = self.items.send(value) => sent.map_err(|_| cancelled()),
+        }
+    }
+}
+
+/// The error of something that somebody stopped.
+#[must_use]
+pub fn cancelled() -> Error {
+    Error::new(berth_core::Code::Cancelled, "Cancelled")
+}
+
+macro_rules! commands {
+    ($($(#[doc = $doc:literal])* $name:literal $ty:ident($request:ty) streams $item:ty, gives $response:ty => $handler:path;)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Debug, Clone, Copy)]
+            pub struct $ty;
+            impl Command for $ty {
+                const NAME: &'static str = $name;
+                type Request = $request;
+                type Item = $item;
+                type Response = $response;
+            }
+        )*
+
+        /// Every command's name, in the table's order.
+        pub const NAMES: &[&str] = &[$($name),*];
+
+        /// Runs one command by its name.
+        ///
+        /// # Errors
+        /// [`berth_core::Code::Usage`] for an unknown name or a body that does not fit, else what the command says.
+        pub async fn dispatch(berth: &Arc<Berth>, name: &str, body: Value, call: &Call) -> Result<Value> {
+            match name {
+                $($name => {
+                    let request: $request = serde_json::from_value(body)
+                        .map_err(|e| Error::usage(format!("The request `{}` cannot be read", $name)).because(e.to_string()))?;
+                    let response: $response = Box::pin($handler(berth, request, call)).await?;
+                    serde_json::to_value(response)
+                        .map_err(|e| Error::failed(format!("The answer of `{}` cannot be written", $name)).because(e.to_string()))
+                })*
+                _ => Err(Error::usage(format!("There is no command `{}`", name.escape_debug()))),
+            }
+        }
+    };
+}
+
+commands! {
+    /// Adds a host after signing in once and finding the way to its engine.
+    "host.add" HostAdd(dto::HostAdd) streams dto::Nothing, gives dto::HostView => crate::hosts::add;
+    /// Lists the hosts as they are known, without reaching them.
+    "host.list" HostList(dto::Nothing) streams dto::Nothing, gives Vec<dto::HostView> => crate::hosts::list;
+    /// One host as it is known.
+    "host.show" HostShow(dto::HostName) streams dto::Nothing, gives dto::HostView => crate::hosts::show;
+    /// Reaches a host, climbs the ladder anew and says what it found.
+    "host.check" HostCheck(dto::HostName) streams dto::Nothing, gives dto::HostCheck => crate::hosts::check;
+    /// Makes a host the default.
+    "host.use" HostUse(dto::HostName) streams dto::Nothing, gives dto::HostView => crate::hosts::make_default;
+    /// Forgets a host; refuses while instances are there.
+    "host.remove" HostRemove(dto::HostRemove) streams dto::Nothing, gives dto::Nothing => crate::hosts::remove;
+    /// Starts the operation that makes or starts an instance.
+    "instance.up" InstanceUp(dto::Up) streams dto::Nothing, gives dto::Started => crate::up::start;
+    /// Lists instances, each checked now or with the age of what is shown.
+    "instance.list" InstanceList(dto::InstanceList) streams dto::Nothing, gives dto::Instances => crate::instances::list;
+    /// One instance.
+    "instance.show" InstanceShow(dto::InstanceName) streams dto::Nothing, gives dto::InstanceView => crate::instances::show;
+    /// Starts the operation that starts an instance.
+    "instance.start" InstanceStart(dto::Timed) streams dto::Nothing, gives dto::Started => crate::life::start;
+    /// Starts the operation that stops an instance: checkpoint, then stop.
+    "instance.stop" InstanceStop(dto::Timed) streams dto::Nothing, gives dto::Started => crate::life::stop;
+    /// Stop, then start.
+    "instance.restart" InstanceRestart(dto::Timed) streams dto::Nothing, gives dto::Started => crate::life::restart;
+    /// Starts the operation that removes an instance, its data only when that is said.
+    "instance.remove" InstanceRemove(dto::InstanceRemove) streams dto::Nothing, gives dto::Started => crate::life::remove;
+    /// Streams an instance's log.
+    "instance.logs" InstanceLogs(dto::Logs) streams dto::LogLine, gives dto::Nothing => crate::instances::logs;
+    /// Streams an operation's events from its beginning; answers when it ends.
+    "operation.watch" OperationWatch(dto::OperationId) streams dto::OperationEvent, gives dto::Outcome => crate::operations::watch;
+    /// Asks an operation to stop and clean up after itself.
+    "operation.cancel" OperationCancel(dto::OperationId) streams dto::Nothing, gives dto::Nothing => crate::operations::cancel;
+    /// The operations of this agent, newest first.
+    "operation.list" OperationList(dto::Nothing) streams dto::Nothing, gives Vec<dto::OperationView> => crate::operations::list;
+    /// The formats of connection strings.
+    "connection.formats" ConnectionFormats(dto::Nothing) streams dto::Nothing, gives Vec<dto::FormatView> => crate::connections::formats;
+    /// A connection string: masked in the body, whole in the secret beside it.
+    "connection.show" ConnectionShow(dto::ConnectionShow) streams dto::Nothing, gives dto::ConnectionView => crate::connections::show;
+    /// Puts a connection string on this machine's clipboard.
+    "connection.copy" ConnectionCopy(dto::ConnectionShow) streams dto::Nothing, gives dto::ConnectionView => crate::connections::copy;
+    /// Opens a connection string, given as the secret `string`, with a driver's own reader.
+    "connection.try" ConnectionTry(dto::Nothing) streams dto::Nothing, gives dto::Tried => crate::query::try_string;
+    /// Runs a script on an instance.
+    "query.run" QueryRun(dto::Query) streams dto::QueryEvent, gives dto::QueryDone => crate::query::run;
+    /// What the agent holds.
+    "agent.status" AgentStatus(dto::Nothing) streams dto::Nothing, gives dto::AgentStatus => crate::berth::status;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once() {
+        let mut names = NAMES.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(
+            names.len(),
+            NAMES.len(),
+            "the second of two equal names would never be reached"
+        );
+        assert!(
+            NAMES.iter().all(|n| n.split_once('.').is_some()),
+            "names are noun.verb"
+        );
+    }
+}

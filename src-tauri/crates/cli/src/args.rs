@@ -1,0 +1,356 @@
+//! The command line, as design and `--help` say it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// SQL Server in one command, on a container host that you need not understand, and the right connection string for your client.
+#[derive(Debug, Parser)]
+#[command(
+    name = "berth",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub(crate) struct Arguments {
+    /// Say what is done and how long it takes
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Add, list, check and forget hosts
+    #[command(subcommand)]
+    Host(Host),
+    /// Make an instance, or start the one of that name, and print its connection string
+    Up(Box<Up>),
+    /// List the instances on all hosts
+    List {
+        /// Only those of this host
+        #[arg(long)]
+        host: Option<String>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one instance
+    Show {
+        /// NAME or HOST/NAME
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Start an instance
+    Start(Timed),
+    /// Write everything to disk, then stop an instance
+    Stop(Timed),
+    /// Stop, then start
+    Restart(Timed),
+    /// Remove an instance; its data stays unless you say otherwise
+    Remove {
+        /// NAME or HOST/NAME
+        name: String,
+        /// What happens to its data
+        #[arg(long, value_name = "keep|delete")]
+        data: Option<String>,
+    },
+    /// Print an instance's log
+    Logs {
+        /// NAME or HOST/NAME
+        name: String,
+        /// Go on as more comes
+        #[arg(short, long)]
+        follow: bool,
+        /// Only what came since then, such as `90s`, `15m`, `1h`
+        #[arg(long, value_parser = duration)]
+        since: Option<u64>,
+        /// Only so many of the last lines
+        #[arg(long)]
+        tail: Option<u64>,
+    },
+    /// Print or copy an instance's connection string
+    Connection(Connection),
+    /// Run T-SQL on an instance; GO separates batches
+    Query(Query),
+    /// Run the built-in practice host alone
+    #[command(subcommand)]
+    Practice(Practice),
+    /// The background process that keeps strings working
+    #[command(subcommand)]
+    Agent(Agent),
+    /// The whole way on the practice host: an instance, a query through its string, removal
+    Demo {
+        /// Leave the instance there at the end
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Timed {
+    /// NAME or HOST/NAME
+    pub(crate) name: String,
+    /// Give up after so long
+    #[arg(long, value_parser = duration)]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Host {
+    /// Add a host: ssh://user@host[:port][/path/to/docker.sock] or unix:///path/to/docker.sock
+    Add {
+        /// Its name from now on
+        name: String,
+        /// Where it is
+        address: String,
+        /// A key file to sign in with
+        #[arg(long, value_name = "FILE")]
+        identity: Vec<PathBuf>,
+        /// Read the login's password from standard input
+        #[arg(long, conflicts_with = "passphrase_stdin")]
+        password_stdin: bool,
+        /// Read the key file's passphrase from standard input
+        #[arg(long)]
+        passphrase_stdin: bool,
+        /// Trust the host key that has this fingerprint
+        #[arg(long, value_name = "SHA256:…")]
+        trust_host_key: Option<String>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// List the hosts as they are known
+    List {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one host as it is known
+    Show {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Reach a host and say what was found
+    Check {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Make a host the one that is meant where none is named
+    Use {
+        /// Its name
+        name: String,
+    },
+    /// Forget a host; refused while instances are there
+    Remove {
+        /// Its name
+        name: String,
+        /// Also while instances are there: they stay on the host
+        #[arg(long)]
+        forget: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// NAME or HOST/NAME; none takes the first free of sql2022, sql2022-2, …
+    pub(crate) name: Option<String>,
+    /// The host; none takes the default one
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// 2014, 2016, 2017, 2019, 2022 or 2025
+    #[arg(long)]
+    pub(crate) version: Option<String>,
+    /// express, developer or evaluation
+    #[arg(long)]
+    pub(crate) edition: Option<String>,
+    /// An image that follows the official one's environment
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: Option<String>,
+    /// Make this database, and a login that owns it
+    #[arg(long, value_name = "DB")]
+    pub(crate) database: Option<String>,
+    /// Memory, such as 2g
+    #[arg(long)]
+    pub(crate) memory: Option<String>,
+    /// The local port, 1 to 65535
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// The server's collation
+    #[arg(long)]
+    pub(crate) collation: Option<String>,
+    /// Whether the data outlives the instance
+    #[arg(long, value_name = "keep|throwaway")]
+    pub(crate) data: Option<String>,
+    /// Accept Microsoft's licence terms for SQL Server
+    #[arg(long)]
+    pub(crate) accept_eula: bool,
+    /// Give up after so long, such as 5m
+    #[arg(long, value_parser = duration)]
+    pub(crate) timeout: Option<u64>,
+    /// Take the password from this file instead of the keychain
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The format of the string that is printed
+    #[arg(long)]
+    pub(crate) format: Option<String>,
+    /// Put the string on the clipboard instead of printing it
+    #[arg(long)]
+    pub(crate) copy: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// NAME or HOST/NAME
+    #[arg(required_unless_present = "formats")]
+    pub(crate) name: Option<String>,
+    /// The client's format; `--formats` lists them
+    #[arg(long)]
+    pub(crate) format: Option<String>,
+    /// Another database than the instance's own
+    #[arg(long, value_name = "DB")]
+    pub(crate) database: Option<String>,
+    /// Another login than the default one
+    #[arg(long)]
+    pub(crate) login: Option<String>,
+    /// Put it on the clipboard instead of printing it
+    #[arg(long)]
+    pub(crate) copy: bool,
+    /// Only the password, for clients that read it from their standard input
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) password: bool,
+    /// List the formats
+    #[arg(long, conflicts_with_all = ["name", "format", "copy"])]
+    pub(crate) formats: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// NAME or HOST/NAME
+    pub(crate) name: String,
+    /// T-SQL; `-` or nothing reads standard input
+    pub(crate) sql: Option<String>,
+    /// Read T-SQL from a file
+    #[arg(short, long, value_name = "FILE", conflicts_with = "sql")]
+    pub(crate) file: Option<PathBuf>,
+    /// Another database than the instance's own
+    #[arg(long, value_name = "DB")]
+    pub(crate) database: Option<String>,
+    /// Another login than the default one
+    #[arg(long)]
+    pub(crate) login: Option<String>,
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Print CSV
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Practice {
+    /// Serve it until Ctrl-C, for any SSH, Docker or SQL client
+    Serve {
+        /// Where it keeps its disks and data
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Its SSH port on 127.0.0.1; none takes a free one
+        #[arg(long)]
+        ssh_port: Option<u16>,
+        /// Which machine it plays
+        #[arg(long, default_value = "ready")]
+        machine: String,
+        /// A fault to play, such as slow-start=5; may be given several times
+        #[arg(long)]
+        fault: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agent {
+    /// Say what it holds
+    Status {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// End it: strings of tunnelled instances stop working until the next command
+    Stop {
+        /// Also while operations are under way
+        #[arg(long)]
+        force: bool,
+    },
+    /// Start it at login (macOS)
+    Install,
+    /// Do not start it at login any more
+    Uninstall,
+    /// Run it in this process; other commands do so by themselves
+    #[command(hide = true)]
+    Serve {
+        /// End after so many seconds without anything to do
+        #[arg(long, env = "BERTH_AGENT_IDLE", default_value_t = berth_agent::serve::IDLE.as_secs())]
+        idle: u64,
+    },
+}
+
+/// Reads `90`, `90s`, `5m`, `2h` as seconds.
+fn duration(text: &str) -> Result<u64, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err("write a time such as `90s`, `5m` or `1h`".into()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor))
+        .filter(|n| *n > 0 && *n <= 366 * 86_400)
+        .ok_or_else(|| "write a time such as `90s`, `5m` or `1h`".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(duration("90"), Ok(90));
+        assert_eq!(duration("5m"), Ok(300));
+        assert_eq!(duration("1h"), Ok(3600));
+        for bad in ["", "m", "1x", "-1s", "0", "999999999999d", "1.5h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `berth demo`: the whole way on the practice host, each phase with its time.
+
+use std::time::Instant;
+
+use berth_api::{dto, table};
+use berth_core::{Error, Result, host::PRACTICE, secret::ExposeSecret};
+
+use crate::{
+    render::{note, out},
+    session::Session,
+};
+
+pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
+    let began = Instant::now();
+    let session = Session::open(verbose).await?;
+    told(
+        "agent",
+        began,
+        &format!(
+            "version {}, process {}",
+            session.client.agent().version,
+            session.client.agent().pid
+        ),
+    );
+
+    let at = Instant::now();
+    let check = session
+        .call::<table::HostCheck>(&dto::HostName {
+            name: PRACTICE.into(),
+            ssh_agent: None,
+        })
+        .await?
+        .body;
+    let system = check
+        .facts
+        .iter()
+        .find(|f| f.id == "system")
+        .map_or("?", |f| f.value.as_str());
+    told(
+        "host",
+        at,
+        &format!("the practice host answers as {system}"),
+    );
+
+    let at = Instant::now();
+    let up = dto::Up {
+        host: Some(PRACTICE.into()),
+        database: Some("demo".into()),
+        ..dto::Up::default()
+    };
+    let started = session.call::<table::InstanceUp>(&up).await?.body;
+    let outcome = session.watch(started).await?;
+    let instance = outcome
+        .instance
+        .ok_or_else(|| Error::failed("The instance went away meanwhile"))?;
+    let name = format!("{}/{}", instance.host, instance.name);
+    told(
+        "instance",
+        at,
+        &format!(
+            "{} is ready on {},{}",
+            instance.name, instance.endpoint_host, instance.port
+        ),
+    );
+
+    let result = use_it(&session, &name).await;
+    if keep && result.is_ok() {
+        out(format!(
+            "\n{} stays: `berth query {0} \"SELECT 1\"`, `berth remove {0}`",
+            instance.name
+        ));
+        out("This is the practice host: it answers like SQL Server and is not SQL Server.");
+        return Ok(0);
+    }
+
+    let at = Instant::now();
+    let removal = dto::InstanceRemove {
+        name: name.clone(),
+        data: Some("delete".into()),
+    };
+    let removed = async {
+        let started = session.call::<table::InstanceRemove>(&removal).await?.body;
+        session.watch(started).await
+    }
+    .await;
+    // What went wrong first is what matters.
+    result?;
+    removed?;
+    told(
+        "removal",
+        at,
+        &format!("{} and its data are gone", instance.name),
+    );
+    told(
+        "in all",
+        began,
+        "from nothing to a connection string and back",
+    );
+    Ok(0)
+}
+
+async fn use_it(session: &Session, name: &str) -> Result<()> {
+    let at = Instant::now();
+    let wish = dto::ConnectionShow {
+        name: name.to_owned(),
+        format: None,
+        ..dto::ConnectionShow::default()
+    };
+    let reply = session.call::<table::ConnectionShow>(&wish).await?;
+    let string = reply
+        .secret
+        .ok_or_else(|| Error::failed("Berth's agent gave no connection string"))?;
+    told("string", at, &reply.body.tls);
+    out(format!("\n{}\n", string.expose_secret()));
+
+    let at = Instant::now();
+    let mut secrets = std::collections::BTreeMap::new();
+    secrets.insert("string".to_owned(), string);
+    let seen = session
+        .call_with::<table::ConnectionTry>(&dto::Nothing {}, secrets)
+        .await?
+        .body;
+    told(
+        "query",
+        at,
+        &format!(
+            "through that string: {}",
+            seen.version.lines().next().unwrap_or_default()
+        ),
+    );
+    Ok(())
+}
+
+fn told(phase: &str, since: Instant, text: &str) {
+    note(format!(
+        "{phase:>10}  {:>6} ms  {text}",
+        since.elapsed().as_millis()
+    ));
+}

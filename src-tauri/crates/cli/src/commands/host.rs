@@ -1,0 +1,237 @@
+//! `berth host …`
+
+use std::collections::BTreeMap;
+
+use berth_api::{dto, table};
+use berth_core::{Code, Error, Result};
+
+use crate::{
+    args::Host,
+    render::{self, out},
+    session::{Session, absolute, ask_secret, confirm, json, secret_from_stdin, ssh_agent},
+};
+
+pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
+    let named = |name: String| dto::HostName {
+        name,
+        ssh_agent: ssh_agent(),
+    };
+    match command {
+        Host::Add {
+            name,
+            address,
+            identity,
+            password_stdin,
+            passphrase_stdin,
+            trust_host_key,
+            json: as_json,
+        } => {
+            let mut secrets = BTreeMap::new();
+            if password_stdin {
+                secrets.insert("password".to_owned(), secret_from_stdin("The password")?);
+            }
+            if passphrase_stdin {
+                secrets.insert(
+                    "passphrase".to_owned(),
+                    secret_from_stdin("The passphrase")?,
+                );
+            }
+            let request = dto::HostAdd {
+                name,
+                address,
+                identities: identity
+                    .iter()
+                    .map(|p| absolute(p))
+                    .collect::<Result<_>>()?,
+                ssh_agent: ssh_agent(),
+                trust_host_key,
+            };
+            let view = add(session, request, secrets).await?;
+            if as_json.json {
+                out(json(&view)?);
+            } else {
+                out(format!(
+                    "{} is ready: {} containers by {}",
+                    view.name,
+                    view.os.as_deref().unwrap_or("?"),
+                    view.route.as_deref().unwrap_or("?")
+                ));
+            }
+            Ok(0)
+        }
+        Host::List { json: as_json } => {
+            let hosts = session
+                .call::<table::HostList>(&dto::Nothing {})
+                .await?
+                .body;
+            if as_json.json {
+                out(json(&hosts)?);
+            } else {
+                out(render::table(
+                    &["NAME", "ADDRESS", "SYSTEM", "WAY TO THE ENGINE", ""],
+                    hosts.iter().map(|h| {
+                        vec![
+                            h.name.clone(),
+                            if h.is_practice {
+                                "built in".to_owned()
+                            } else {
+                                h.address.clone()
+                            },
+                            h.os.clone().unwrap_or_else(|| "?".into()),
+                            h.route.clone().unwrap_or_default(),
+                            if h.is_default {
+                                "default".to_owned()
+                            } else {
+                                String::new()
+                            },
+                        ]
+                    }),
+                ));
+            }
+            Ok(0)
+        }
+        Host::Show {
+            name,
+            json: as_json,
+        } => {
+            let view = session.call::<table::HostShow>(&named(name)).await?.body;
+            if as_json.json {
+                out(json(&view)?);
+            } else {
+                out(lines(&view));
+            }
+            Ok(0)
+        }
+        Host::Check {
+            name,
+            json: as_json,
+        } => {
+            let check = session.call::<table::HostCheck>(&named(name)).await?.body;
+            if as_json.json {
+                out(json(&check)?);
+                return Ok(0);
+            }
+            out(format!("{} answers", check.host.name));
+            for fact in &check.facts {
+                out(format!("  {:<20} {}", fact.label, fact.value));
+            }
+            out("Ways to the engine, in the order they were tried");
+            for rung in &check.ladder {
+                out(format!(
+                    "  {} {}: {}",
+                    if rung.works { "works " } else { "closed" },
+                    rung.way,
+                    rung.result
+                ));
+            }
+            for finding in &check.findings {
+                out(format!(
+                    "note: {}\n  hint: {}",
+                    finding.message, finding.hint
+                ));
+            }
+            Ok(0)
+        }
+        Host::Use { name } => {
+            let view = session.call::<table::HostUse>(&named(name)).await?.body;
+            out(format!("{} is the default host", view.name));
+            Ok(0)
+        }
+        Host::Remove { name, forget } => {
+            session
+                .call::<table::HostRemove>(&dto::HostRemove {
+                    name: name.clone(),
+                    forget,
+                })
+                .await?;
+            out(format!("{name} is forgotten"));
+            Ok(0)
+        }
+    }
+}
+
+/// Adds a host; what is missing is asked for where somebody is there to answer.
+async fn add(
+    session: &Session,
+    mut request: dto::HostAdd,
+    mut secrets: BTreeMap<String, berth_core::Secret>,
+) -> Result<dto::HostView> {
+    // The host key, a passphrase, a password: each may be asked for once.
+    for _ in 0..4 {
+        let e = match session
+            .call_with::<table::HostAdd>(&request, secrets.clone())
+            .await
+        {
+            Ok(reply) => return Ok(reply.body),
+            Err(e) => e,
+        };
+        match e.code() {
+            Code::HostKeyUnknown if request.trust_host_key.is_none() => {
+                let (Some(fingerprint), algorithm) = (
+                    e.get_detail("fingerprint"),
+                    e.get_detail("algorithm").unwrap_or("key"),
+                ) else {
+                    return Err(e);
+                };
+                render::note(format!("{}\n  {algorithm} {fingerprint}", e.message()));
+                if !confirm("Is that the key of your host?")? {
+                    return Err(e);
+                }
+                request.trust_host_key = Some(fingerprint.to_owned());
+            }
+            Code::PassphraseNeeded if !secrets.contains_key("passphrase") => {
+                match ask_secret("Passphrase of the key file") {
+                    Some(passphrase) => {
+                        secrets.insert("passphrase".into(), passphrase);
+                    }
+                    None => return Err(e),
+                }
+            }
+            Code::SignInRefused
+                if request.identities.is_empty() && !secrets.contains_key("password") =>
+            {
+                match ask_secret("Password") {
+                    Some(password) => {
+                        secrets.insert("password".into(), password);
+                    }
+                    None => return Err(e),
+                }
+            }
+            _ => return Err(e),
+        }
+    }
+    Err(Error::failed("The host could not be added").hint("Try again with `-v`"))
+}
+
+fn lines(view: &dto::HostView) -> String {
+    let mut rows = vec![
+        ("Name", view.name.clone()),
+        (
+            "Address",
+            if view.is_practice {
+                "built in".into()
+            } else {
+                view.address.clone()
+            },
+        ),
+    ];
+    for (label, value) in [
+        ("System", &view.os),
+        ("Way to the engine", &view.route),
+        ("Found", &view.probed_at),
+        ("Signs in by", &view.sign_in),
+        ("Host key", &view.host_key),
+    ] {
+        if let Some(value) = value {
+            rows.push((label, value.clone()));
+        }
+    }
+    rows.push((
+        "Default",
+        if view.is_default { "yes" } else { "no" }.to_owned(),
+    ));
+    rows.iter()
+        .map(|(label, value)| format!("{label:<20} {value}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,57 @@
+//! What each command does.
+
+mod agent;
+mod connection;
+mod demo;
+mod host;
+mod instance;
+mod practice;
+mod query;
+
+use berth_core::Result;
+use clap::CommandFactory;
+
+use crate::{
+    args::{Arguments, Command},
+    session::Session,
+};
+
+/// Runs one command line; the number is the exit code.
+pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
+    let verbose = arguments.verbose;
+    match arguments.command {
+        Command::Host(command) => host::run(&Session::open(verbose).await?, command).await,
+        Command::Up(up) => instance::up(&Session::open(verbose).await?, *up).await,
+        Command::List { host, json } => {
+            instance::list(&Session::open(verbose).await?, host, json.json).await
+        }
+        Command::Show { name, json } => {
+            instance::show(&Session::open(verbose).await?, name, json.json).await
+        }
+        Command::Start(timed) => instance::start(&Session::open(verbose).await?, timed).await,
+        Command::Stop(timed) => instance::stop(&Session::open(verbose).await?, timed).await,
+        Command::Restart(timed) => instance::restart(&Session::open(verbose).await?, timed).await,
+        Command::Remove { name, data } => {
+            instance::remove(&Session::open(verbose).await?, name, data).await
+        }
+        Command::Logs {
+            name,
+            follow,
+            since,
+            tail,
+        } => instance::logs(&Session::open(verbose).await?, name, follow, since, tail).await,
+        Command::Connection(connection) => {
+            connection::run(&Session::open(verbose).await?, connection).await
+        }
+        Command::Query(query) => query::run(verbose, query).await,
+        Command::Practice(practice) => practice::run(practice).await,
+        Command::Agent(command) => agent::run(command).await,
+        Command::Demo { keep } => demo::run(verbose, keep).await,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "berth", &mut text);
+            crate::render::out(String::from_utf8_lossy(&text).trim_end());
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One command's way to the agent.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Read},
+    path::Path,
+};
+
+use berth_agent::{Client, Paths, Reply, client::Start};
+use berth_api::{
+    dto,
+    table::{self, Command},
+};
+use berth_core::{Code, Error, Result, Secret};
+
+use crate::render::{self, Progress};
+
+/// A connection to the agent, and how much to say on the way.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) verbose: bool,
+}
+
+impl Session {
+    /// Connects to the agent, started if none runs. An older one that is busy is replaced only after a question.
+    pub(crate) async fn open(verbose: bool) -> Result<Self> {
+        let paths = Paths::of_this_user()?;
+        let client = match Client::connect(&paths, Start::IfNeeded).await {
+            Err(e)
+                if e.get_detail("agent_busy").is_some()
+                    && confirm("Replace the older agent, and cut off what it is doing?")? =>
+            {
+                Client::connect(&paths, Start::Replace).await?
+            }
+            other => other?,
+        };
+        if verbose {
+            render::note(format!(
+                "{:>12}  {} (process {})",
+                "agent",
+                client.agent().version,
+                client.agent().pid
+            ));
+        }
+        Ok(Self { client, verbose })
+    }
+
+    /// Calls a command. Ctrl-C ends the wait.
+    pub(crate) async fn call<C: Command>(
+        &self,
+        request: &C::Request,
+    ) -> Result<Reply<C::Response>> {
+        self.call_with::<C>(request, BTreeMap::new()).await
+    }
+
+    /// Calls a command with secrets beside it.
+    pub(crate) async fn call_with<C: Command>(
+        &self,
+        request: &C::Request,
+        secrets: BTreeMap<String, Secret>,
+    ) -> Result<Reply<C::Response>> {
+        tokio::select! {
+            reply = self.client.call::<C>(request, secrets) => reply,
+            () = interrupted() => Err(table::cancelled()),
+        }
+    }
+
+    /// Watches an operation to its end. Ctrl-C cancels it and waits until it has cleaned up; a second one leaves at once.
+    pub(crate) async fn watch(&self, started: dto::Started) -> Result<dto::Outcome> {
+        let id = dto::OperationId {
+            operation: started.operation,
+        };
+        let mut progress = Progress::new(self.verbose);
+        let mut events = self
+            .client
+            .stream::<table::OperationWatch>(&id, BTreeMap::new())
+            .await?;
+        let mut cancelling = false;
+        loop {
+            tokio::select! {
+                event = events.next() => match event? {
+                    Some(event) => progress.event(&event),
+                    None => break,
+                },
+                () = interrupted() => {
+                    if cancelling {
+                        return Err(table::cancelled().because("it is still being cleaned up").hint("`berth list` shows what is there"));
+                    }
+                    cancelling = true;
+                    progress.end();
+                    render::note("Cancelling; press Ctrl-C again to leave at once");
+                    let client = self.client.clone();
+                    let id = id.clone();
+                    tokio::spawn(async move { client.call::<table::OperationCancel>(&id, BTreeMap::new()).await });
+                }
+            }
+        }
+        progress.end();
+        drop(progress);
+        events.finish().await.map(|reply| reply.body)
+    }
+}
+
+/// Ctrl-C, or a polite request to end from a CI system.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// Asks a question on the terminal; no terminal means no.
+pub(crate) fn confirm(question: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    render::note(format!("{question} (yes/no)"));
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|e| Error::failed("The answer could not be read").because(e.to_string()))?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}
+
+/// Asks for a secret on the terminal, unseen; `None` without a terminal.
+pub(crate) fn ask_secret(question: &str) -> Option<Secret> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    rpassword::prompt_password(format!("{question}: "))
+        .ok()
+        .map(Secret::from)
+}
+
+/// Reads one line of a secret from standard input.
+pub(crate) fn secret_from_stdin(what: &str) -> Result<Secret> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(64 << 10)
+        .read_to_string(&mut text)
+        .map_err(|e| {
+            Error::failed(format!("{what} could not be read from standard input"))
+                .because(e.to_string())
+        })?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(Error::usage(format!(
+            "{what} was to come on standard input, and nothing came"
+        )));
+    }
+    Ok(Secret::from(line.to_owned()))
+}
+
+/// A path as the agent can use it: it runs elsewhere.
+pub(crate) fn absolute(path: &Path) -> Result<String> {
+    std::path::absolute(path)
+        .ok()
+        .and_then(|p| p.into_os_string().into_string().ok())
+        .ok_or_else(|| Error::usage(format!("`{}` is no usable path", path.display())))
+}
+
+/// The caller's SSH agent: the one that Berth's agent was started with may be gone.
+pub(crate) fn ssh_agent() -> Option<String> {
+    std::env::var("SSH_AUTH_SOCK")
+        .ok()
+        .filter(|s| !s.is_empty())
+}
+
+/// A JSON document for standard output.
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string_pretty(value).map_err(|e| {
+        Error::new(Code::Failed, "The answer cannot be written as JSON").because(e.to_string())
+    })
+}
