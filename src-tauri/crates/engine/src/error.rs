@@ -133,7 +133,8 @@ fn broken(doing: &Doing<'_>, error: &(dyn std::error::Error + 'static)) -> Error
         return io_error(doing, e);
     }
     if let Some(e) = deepest.downcast_ref::<hyper::Error>() {
-        if e.is_parse() {
+        // hyper has a question for the first kind, and none for the second: bytes before a request.
+        if e.is_parse() || e.to_string().contains("unexpected message") {
             return unusable_answer(doing, "it is not HTTP");
         }
         if e.is_incomplete_message() || e.is_closed() || e.is_canceled() {
