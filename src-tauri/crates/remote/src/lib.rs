@@ -25,6 +25,7 @@ mod connect;
 mod exec;
 mod host_keys;
 mod inbox;
+mod key_file;
 mod known_hosts;
 mod session;
 mod sign_in;

@@ -1,7 +1,6 @@
 //! Signing in: which ways are tried, in which order, and what is told when none works.
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,7 +11,7 @@ use russh::{
     MethodKind, MethodSet,
     client::{AuthResult, Handle, KeyboardInteractiveAuthResponse},
     keys::{
-        self, Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey,
+        self, Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey,
         agent::{AgentIdentity, client::AgentClient},
     },
 };
@@ -22,6 +21,7 @@ use tokio::{net::UnixStream, time::timeout};
 use crate::{
     Address,
     client::{Facts, Watcher, reason_text},
+    key_file,
 };
 
 /// What a user has to sign in with. Tried in this order: keys of the agent that match an
@@ -110,6 +110,8 @@ pub(crate) async fn sign_in(
     let mut tried: Vec<String> = Vec::new();
     let mut accepted: Vec<String> = Vec::new();
     let mut keys_offered = 0;
+    // Refused by servers that do not take this method yet.
+    let mut postponed: Vec<Attempt> = Vec::new();
 
     if attempts.is_empty() {
         // Some servers want nothing; the others tell here what they want.
@@ -148,7 +150,11 @@ pub(crate) async fn sign_in(
                 }
                 if partial {
                     accepted.push(way);
+                    attempts.splice(..0, postponed.drain(..));
                 } else {
+                    if !left.contains(&attempt.method()) {
+                        postponed.push(attempt);
+                    }
                     tried.push(way);
                 }
                 allowed = Some(left);
@@ -179,7 +185,7 @@ async fn plan(with: &SignIn, agent_keys: Vec<(PublicKey, String)>) -> Vec<Attemp
     let public = tokio::task::spawn_blocking(move || {
         identities
             .iter()
-            .map(|path| public_half(path))
+            .map(|path| key_file::public_half(path))
             .collect::<Vec<_>>()
     })
     .await
@@ -201,22 +207,6 @@ async fn plan(with: &SignIn, agent_keys: Vec<(PublicKey, String)>) -> Vec<Attemp
         attempts.extend([Attempt::Password, Attempt::Questions]);
     }
     attempts
-}
-
-/// The public key of an identity without its passphrase: from `FILE.pub`, or from OpenSSH's
-/// own format, which keeps it readable.
-fn public_half(path: &Path) -> Option<PublicKey> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".pub");
-    let beside = fs::read_to_string(PathBuf::from(name))
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
-    beside.or_else(|| {
-        let text = fs::read_to_string(path).ok()?;
-        PrivateKey::from_openssh(&text)
-            .ok()
-            .map(|key| key.public_key().clone())
-    })
 }
 
 async fn open_agent(
@@ -293,7 +283,7 @@ async fn try_one(
             }
         }
         Attempt::KeyFile(path) => {
-            let key = match load(path, with.passphrase.as_ref()).await {
+            let key = match key_file::load(path, with.passphrase.as_ref()).await {
                 Ok(key) => key,
                 Err(problem) => return Ok(Outcome::Skipped(problem)),
             };
@@ -432,59 +422,6 @@ async fn rsa_hash(handle: &Handle<Watcher>, algorithm: &Algorithm) -> Option<Has
         Ok(Some(Some(hash))) => Some(hash),
         Ok(Some(None)) => Some(HashAlg::Sha256),
         Ok(None) | Err(_) => Some(HashAlg::Sha512),
-    }
-}
-
-/// Reads a private key. Deriving the key of a passphrase takes a good part of a second by
-/// design, so it runs off the async threads.
-async fn load(path: &Path, passphrase: Option<&Secret>) -> Result<PrivateKey> {
-    let file = path.to_owned();
-    let passphrase = passphrase.cloned();
-    let given = passphrase.is_some();
-    let loaded = tokio::task::spawn_blocking(move || {
-        keys::load_secret_key(&file, passphrase.as_ref().map(ExposeSecret::expose_secret))
-    })
-    .await
-    .map_err(|e| {
-        Error::failed(format!("The key `{}` could not be read", path.display()))
-            .because(e.to_string())
-    })?;
-    loaded.map_err(|e| key_problem(path, given, &e))
-}
-
-fn key_problem(path: &Path, given: bool, error: &keys::Error) -> Error {
-    let file = path.display();
-    match error {
-        keys::Error::KeyIsEncrypted => Error::new(
-            Code::PassphraseNeeded,
-            format!("The key `{file}` needs its passphrase"),
-        )
-        .detail("identity", file.to_string())
-        .hint("Give the passphrase, or add the key to the SSH agent with `ssh-add`"),
-        // The library cannot tell a wrong passphrase from a damaged file.
-        keys::Error::SshKey(keys::ssh_key::Error::Crypto)
-        | keys::Error::Unpad(_)
-        | keys::Error::Pkcs8(_)
-        | keys::Error::Pad(_)
-            if given =>
-        {
-            Error::new(
-                Code::PassphraseNeeded,
-                format!("The passphrase does not open the key `{file}`"),
-            )
-            .detail("identity", file.to_string())
-        }
-        keys::Error::IO(e) if e.kind() == io::ErrorKind::NotFound => {
-            Error::not_found(format!("There is no key file `{file}`"))
-        }
-        keys::Error::IO(e) if e.kind() == io::ErrorKind::InvalidData => {
-            Error::failed(format!("`{file}` is not a private key")).because("it is not text")
-        }
-        keys::Error::IO(e) => {
-            Error::failed(format!("The key file `{file}` cannot be read")).because(e.to_string())
-        }
-        other => Error::failed(format!("`{file}` is not a private key that can be used"))
-            .because(other.to_string()),
     }
 }
 

@@ -73,6 +73,10 @@ impl Server {
 impl server::Handler for Server {
     type Error = russh::Error;
 
+    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
+        Ok(self.refuse())
+    }
+
     async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, Self::Error> {
         self.attempts.fetch_add(1, Ordering::Relaxed);
         if password != PASSWORD {
@@ -89,7 +93,11 @@ impl server::Handler for Server {
         }
     }
 
-    async fn auth_publickey(&mut self, _user: &str, _key: server::VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey(
+        &mut self,
+        _user: &str,
+        _key: server::VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
         self.attempts.fetch_add(1, Ordering::Relaxed);
         match self.takes {
             Takes::KeyThenPassword => {

@@ -1,5 +1,5 @@
 //! A real OpenSSH server in a folder of its own, on a free loopback port.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use std::{
     fs,
@@ -59,7 +59,8 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// `None` where there is no sshd; the caller has said so by then.
+    /// With more lines for its configuration, in which `{folder}` is its own folder. `None`
+    /// where there is no sshd, which has been said by then.
     pub fn start(more: &str) -> Option<Self> {
         Self::with_host_keys(more, &["ed25519"])
     }
@@ -93,7 +94,7 @@ impl Sshd {
                 at(&format!("host_{kind}")).display()
             ));
         }
-        config.push_str(more);
+        config.push_str(&more.replace("{folder}", &folder.path().display().to_string()));
         config.push('\n');
         fs::write(at("config"), config).unwrap();
         // Another program may take the free port first; then this server ends at once.
