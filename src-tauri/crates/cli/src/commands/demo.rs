@@ -1,13 +1,19 @@
 //! `berth demo`: the whole way on the practice host, each phase with its time.
 
-use std::time::Instant;
+use std::{
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
+use berth_agent::Paths;
 use berth_api::{dto, table};
-use berth_core::{Error, Result, host::PRACTICE, secret::ExposeSecret};
+use berth_core::{Code, Error, Result, host::PRACTICE, password, secret::ExposeSecret};
 
 use crate::{
     render::{note, out},
-    session::Session,
+    session::{Session, absolute},
 };
 
 pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
@@ -48,8 +54,7 @@ pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
         database: Some("demo".into()),
         ..dto::Up::default()
     };
-    let started = session.call::<table::InstanceUp>(&up).await?.body;
-    let outcome = session.watch(started).await?;
+    let (outcome, password_file) = make(&session, up).await?;
     let instance = outcome
         .instance
         .ok_or_else(|| Error::failed("The instance went away meanwhile"))?;
@@ -97,6 +102,60 @@ pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
         "from nothing to a connection string and back",
     );
     Ok(0)
+}
+
+/// Makes the instance. A machine without a keychain that answers, such as a server without a desktop, gets a password file,
+/// as `--password-file` would; it is said, and the file goes with the instance.
+async fn make(session: &Session, up: dto::Up) -> Result<(dto::Outcome, Option<PathBuf>)> {
+    let started = session.call::<table::InstanceUp>(&up).await?.body;
+    match session.watch(started).await {
+        Ok(outcome) => Ok((outcome, None)),
+        Err(e) if matches!(e.code(), Code::NoKeychain | Code::KeychainLocked) => {
+            let file = Paths::of_this_user()?.folder().join("demo-password");
+            write_password(&file)?;
+            note(format!(
+                "note: no keychain answers here, so the password is in {}",
+                file.display()
+            ));
+            let up = dto::Up {
+                password_file: Some(absolute(&file)?),
+                ..up
+            };
+            let started = session.call::<table::InstanceUp>(&up).await?.body;
+            Ok((session.watch(started).await?, Some(file)))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn write_password(file: &Path) -> Result<()> {
+    let password = password::generate(|buffer| {
+        getrandom::fill(buffer).map_err(|e| {
+            Error::failed("This machine gives no random numbers").because(e.to_string())
+        })
+    })?;
+    let failed = |e: std::io::Error| {
+        Error::failed(format!("`{}` cannot be written", file.display())).because(e.to_string())
+    };
+    // An older demo that was kept has its own: its instance needs it.
+    let mut open = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .or_else(|e| {
+            if e.kind() == std::io::ErrorKind::AlreadyExists {
+                std::fs::OpenOptions::new().append(true).open(file)
+            } else {
+                Err(e)
+            }
+        })
+        .map_err(failed)?;
+    if open.metadata().map_err(failed)?.len() == 0 {
+        open.write_all(password.expose_secret().as_bytes())
+            .map_err(failed)?;
+    }
+    Ok(())
 }
 
 async fn use_it(session: &Session, name: &str) -> Result<()> {
