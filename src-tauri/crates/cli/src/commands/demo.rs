@@ -91,6 +91,9 @@ pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
     // What went wrong first is what matters.
     result?;
     removed?;
+    if let Some(file) = password_file {
+        let _ = std::fs::remove_file(file);
+    }
     told(
         "removal",
         at,
@@ -111,7 +114,10 @@ async fn make(session: &Session, up: dto::Up) -> Result<(dto::Outcome, Option<Pa
     match session.watch(started).await {
         Ok(outcome) => Ok((outcome, None)),
         Err(e) if matches!(e.code(), Code::NoKeychain | Code::KeychainLocked) => {
-            let file = Paths::of_this_user()?.folder().join("demo-password");
+            // One for each demo: another one may have been kept, and its instance needs its own.
+            let file = Paths::of_this_user()?
+                .folder()
+                .join(format!("demo-password-{}", std::process::id()));
             write_password(&file)?;
             note(format!(
                 "note: no keychain answers here, so the password is in {}",
@@ -137,24 +143,14 @@ fn write_password(file: &Path) -> Result<()> {
     let failed = |e: std::io::Error| {
         Error::failed(format!("`{}` cannot be written", file.display())).because(e.to_string())
     };
-    // An older demo that was kept has its own: its instance needs it.
     let mut open = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file)
-        .or_else(|e| {
-            if e.kind() == std::io::ErrorKind::AlreadyExists {
-                std::fs::OpenOptions::new().append(true).open(file)
-            } else {
-                Err(e)
-            }
-        })
         .map_err(failed)?;
-    if open.metadata().map_err(failed)?.len() == 0 {
-        open.write_all(password.expose_secret().as_bytes())
-            .map_err(failed)?;
-    }
+    open.write_all(password.expose_secret().as_bytes())
+        .map_err(failed)?;
     Ok(())
 }
 
