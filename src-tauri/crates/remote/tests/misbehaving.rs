@@ -1,5 +1,14 @@
 //! Against servers that OpenSSH would not be: silent, not SSH, asking for passwords.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test's own functions may fail loudly"
+)]
+
 mod support;
 
 use std::{

@@ -1,5 +1,14 @@
 //! Against a real OpenSSH server: sign-in, host keys, commands, tunnels.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test's own functions may fail loudly"
+)]
+
 mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};

@@ -1,5 +1,14 @@
 //! The envelope and the probe through OpenSSH and PowerShell's own engine on a played Windows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test's own functions may fail loudly"
+)]
+
 mod support;
 
 use std::{fs, path::PathBuf, time::Duration};
