@@ -137,7 +137,7 @@ impl Model {
         {
             let mut execs = lock(&self.execs);
             if execs.len() >= KEEP {
-                execs.retain(|_, old| old.exit_code().is_none());
+                execs.retain(|_, old| old.is_running());
             }
             if execs.len() >= KEEP {
                 return Err(Refusal::failed("too many commands are open"));

@@ -171,7 +171,7 @@ impl Model {
         let (id, live) = self.find(name)?;
         let _gate = live.gate.lock().await;
         lock(&live.restart).cancel();
-        self.start_behind_gate(&id, &live).await
+        self.start_behind_gate(&id, &live, true).await
     }
 
     /// Boxed, since a start leads to a restart, which is a start.
@@ -179,11 +179,12 @@ impl Model {
         self: &'a Arc<Self>,
         id: &'a str,
         live: &'a Arc<Live>,
+        by_hand: bool,
     ) -> BoxFuture<'a, Answer> {
-        Box::pin(self.do_start(id, live))
+        Box::pin(self.do_start(id, live, by_hand))
     }
 
-    async fn do_start(self: &Arc<Self>, id: &str, live: &Arc<Live>) -> Answer {
+    async fn do_start(self: &Arc<Self>, id: &str, live: &Arc<Live>, by_hand: bool) -> Answer {
         if live.run().is_some() {
             return Err(Refusal::unchanged());
         }
@@ -218,10 +219,14 @@ impl Model {
                 container.error.clear();
                 container.stopped_by_hand = false;
                 container.address = Some(address);
+                if by_hand {
+                    container.restarts = 0;
+                }
+                // Under the state's lock: nobody may see a container that runs without its run.
+                *lock(&live.run) = Some(Arc::clone(&run));
                 Ok(container.attributes())
             })
             .await?;
-        *lock(&live.run) = Some(Arc::clone(&run));
         self.tell("container", "start", id, attributes);
         let (model, id, live) = (Arc::clone(self), id.to_owned(), Arc::clone(live));
         self.tasks
@@ -242,6 +247,8 @@ impl Model {
         };
         let noted = self
             .change(|state| {
+                // Under the state's lock, as at the start.
+                *lock(&live.run) = None;
                 let container = state.containers.get_mut(&id)?;
                 container.ended(code);
                 let again = container.starts_again(code);
@@ -260,7 +267,6 @@ impl Model {
                 ))
             })
             .await;
-        *lock(&live.run) = None;
         live.exits.send_modify(|exits| *exits = (exits.0 + 1, code));
         let (mut attributes, again, auto_remove) = match noted {
             Ok(Some(noted)) => noted,
@@ -293,7 +299,7 @@ impl Model {
             });
             if !hold.is_cancelled()
                 && still
-                && let Err(refusal) = self.start_behind_gate(&id, &live).await
+                && let Err(refusal) = self.start_behind_gate(&id, &live, false).await
             {
                 tracing::warn!(container = id, "not started again: {}", refusal.message);
             }
@@ -387,7 +393,7 @@ impl Model {
             Err(refusal) if refusal.kind != super::refusal::Kind::Unchanged => return Err(refusal),
             _ => {}
         }
-        self.start_behind_gate(&id, &live).await?;
+        self.start_behind_gate(&id, &live, true).await?;
         if let Ok(container) = self.container(&id) {
             self.tell("container", "restart", &id, container.attributes());
         }

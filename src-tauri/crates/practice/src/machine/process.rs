@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use berth_core::{Error, Result};
@@ -29,6 +30,10 @@ const KILLED: u32 = u32::MAX;
 const NO_EULA: u32 = 64;
 const OTHER_DATA: u32 = 66;
 const NOT_READY: u32 = 67;
+const SERVICE_ENDED: u32 = 70;
+
+/// How long SQL Server may take to close its files.
+const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// Where the data is inside.
 const DATA: &str = "C:\\data";
@@ -184,41 +189,64 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
     run.service.send_replace(Service::Running);
     say(live, "ready").await;
     let mut stop_service = run.stop_service.subscribe();
-    let order = loop {
+    let why = loop {
         tokio::select! {
-            order = ordered_to_end(&mut orders) => break order,
-            () = asked(&mut stop_service) => {
-                stop_sql(run, &server).await;
-                // Asked for once: from here on only an order ends it.
-                break ordered_to_end(&mut orders).await;
-            }
+            order = ordered_to_end(&mut orders) => break Why::Ordered(order),
+            () = asked(&mut stop_service) => break Why::NetStop,
+            () = server.stopped() => break Why::ByItself,
             line = errorlog.recv() => match line {
                 Ok(line) => live.log().write(Source::Stdout, &line).await,
                 Err(RecvError::Lagged(missed)) => {
                     say(live, &format!("{missed} lines of the error log are not shown")).await;
                 }
-                Err(RecvError::Closed) => break ordered_to_end(&mut orders).await,
+                Err(RecvError::Closed) => break Why::Ordered(ordered_to_end(&mut orders).await),
             },
         }
     };
-    if *run.service.borrow() == Service::Running {
-        if order == Order::Stop {
-            say(live, "console event 6, stopping MSSQLSERVER").await;
+    let announced = matches!(why, Why::Ordered(Order::Stop));
+    if announced {
+        say(live, "console event 6, stopping MSSQLSERVER").await;
+    }
+    stop_sql(run, &server).await;
+    while let Ok(line) = errorlog.try_recv() {
+        live.log().write(Source::Stdout, &line).await;
+    }
+    match why {
+        Why::Ordered(_) => {}
+        // The container stays up, so that its restart policy does not bring the service back.
+        Why::NetStop => {
+            ordered_to_end(&mut orders).await;
         }
-        stop_sql(run, &server).await;
-        if order == Order::Stop {
-            say(live, "stopped").await;
+        Why::ByItself => {
+            say(live, "ERROR service stopped unexpectedly").await;
+            return End::Exited(SERVICE_ENDED);
         }
+    }
+    if announced {
+        say(live, "stopped").await;
     }
     // An order may have grown stronger while the service was stopping.
     let last = *run.order.borrow();
     over(last).unwrap_or(End::PoweredOff)
 }
 
+/// Why SQL Server's service ends.
+#[derive(Clone, Copy)]
+enum Why {
+    Ordered(Order),
+    NetStop,
+    ByItself,
+}
+
 /// Takes it off its address first, so that nobody is let in while it closes its files.
 async fn stop_sql(run: &Run, server: &Arc<SqlServer>) {
     run.set_sql(None);
-    server.shutdown().await;
+    if tokio::time::timeout(SHUTDOWN, server.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("a practice SQL Server did not close its files in time");
+    }
     run.service.send_replace(Service::Stopped);
 }
 
