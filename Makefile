@@ -13,8 +13,8 @@ lint: ## format and clippy only
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-run: ## the berth command from this tree: make run ARGS="list --json"
-	@cargo run --quiet --package berth-cli --bin berth --locked -- $(ARGS)
+run: ## Berth from this tree: the demo, which leaves its instance there; another command with make run ARGS="list --json"
+	@cargo run --quiet --package berth-cli --bin berth --locked -- $(or $(ARGS),demo --keep)
 
 bench: ## Berth beside the peers, measured in the same run: median, spread, ratio
 	@tests/bench.sh

@@ -14,7 +14,6 @@ use std::{
 
 use berth_api::{Berth, Surroundings, dto::ErrorView, table};
 use berth_core::{Error, Result, ResultExt};
-use berth_store::Keychain;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::mpsc,
@@ -71,7 +70,7 @@ pub async fn run(paths: Paths, idle: Duration) -> Result<()> {
 async fn serve(paths: &Paths, idle: Duration) -> Result<()> {
     let berth = Berth::open(Surroundings {
         folder: paths.folder().to_owned(),
-        credentials: Arc::new(Keychain::new()),
+        credentials: berth_api::keychain(),
         clipboard: Arc::new(SystemClipboard::default()),
         user: local_user(),
         machine: machine_name(),

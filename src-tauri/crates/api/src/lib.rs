@@ -30,3 +30,10 @@ pub mod table;
 pub mod up;
 
 pub use berth::{Berth, Clipboard, Surroundings};
+pub use berth_store::Credentials;
+
+/// This machine's keychain, for [`Surroundings::credentials`].
+#[must_use]
+pub fn keychain() -> std::sync::Arc<dyn Credentials> {
+    std::sync::Arc::new(berth_store::Keychain::new())
+}
