@@ -1,0 +1,205 @@
+//! The main way as a user goes it, with nothing but the `berth` command: from a host to a connection string
+//! that the user's own client opens.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{fs, path::Path, time::Duration};
+
+use berth_tests::rig::{Home, LinuxHost, PracticeHost, SecretService, drivers};
+use serde_json::{Value, json};
+
+/// Every file below `folder` that holds `text`.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if fs::read(&path).is_ok_and(|bytes| {
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        }) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+/// Opens the instance's strings with the clients that they are for.
+fn every_client_opens(home: &Home, name: &str) {
+    let string = |format: &str| {
+        home.berth(&["connection", name, "--format", format])
+            .ok()
+            .line()
+            .to_owned()
+    };
+    let password = home
+        .berth(&["connection", name, "--password"])
+        .ok()
+        .line()
+        .to_owned();
+    let sql = "SELECT 40 + 2";
+    let opened = [
+        ("adonet", drivers::sqlclient(&string("adonet"), sql)),
+        ("odbc", drivers::odbc(&string("odbc"), sql)),
+        ("tedious", drivers::tedious(&string("tedious"), sql)),
+        ("mssql", drivers::mssql(&string("mssql"), sql)),
+        (
+            "tiberius",
+            Some(drivers::tiberius(&string("tiberius"), sql)),
+        ),
+        ("freetds", drivers::tsql(&string("freetds"), &password, sql)),
+    ];
+    for (format, rows) in opened {
+        let Some(rows) = rows else { continue };
+        let rows = rows
+            .unwrap_or_else(|error| panic!("the client of `{format}` refused its string: {error}"));
+        assert!(
+            rows == [[json!(42)]] || rows == [[json!("42")]],
+            "the client of `{format}` got {rows:?}"
+        );
+    }
+}
+
+/// What must hold on every host, once an instance is up.
+fn the_instance_serves_and_goes(home: &Home, name: &str) {
+    let listed = home.berth(&["list", "--json"]).ok().json();
+    assert!(
+        listed.to_string().contains(name),
+        "`list` shows what `up` made: {listed}"
+    );
+    every_client_opens(home, name);
+
+    let password = home
+        .berth(&["connection", name, "--password"])
+        .ok()
+        .line()
+        .to_owned();
+    assert!(password.len() >= 20, "the password is a generated one");
+    assert_eq!(
+        files_with(&home.berth_home(), &password),
+        Vec::<String>::new(),
+        "a password is in the keychain, never in a file"
+    );
+
+    // The string outlives the command, and an agent that dies: the next one finds the instance by its labels.
+    let before = home.berth(&["connection", name]).ok();
+    let _ = home.berth(&["agent", "stop", "--force"]).ok();
+    let after = home.berth(&["connection", name]).ok();
+    assert_eq!(
+        before.line(),
+        after.line(),
+        "a string that was pasted somewhere must stay true"
+    );
+    every_client_opens(home, name);
+
+    let _ = home.berth(&["stop", name]).ok();
+    let _ = home.berth(&["start", name]).ok();
+    every_client_opens(home, name);
+
+    let _ = home.berth(&["remove", name, "--data", "delete"]).ok();
+    let listed = home.berth(&["list", "--json"]).ok().json();
+    let instances = listed.get("instances").unwrap_or(&listed);
+    assert_eq!(
+        instances,
+        &Value::Array(Vec::new()),
+        "what was removed is gone"
+    );
+}
+
+#[test]
+fn a_windows_host_gives_a_string_that_every_client_opens() {
+    let Some(secrets) = SecretService::start() else {
+        return;
+    };
+    let host = PracticeHost::start();
+    let home = Home::with_secrets(&secrets);
+    let key = host.client_key().display().to_string();
+    let unknown = home
+        .berth(&["host", "add", "win", &host.address(), "--identity", &key])
+        .code(4);
+    assert!(
+        unknown.stderr.contains(&host.fingerprint()),
+        "whoever must decide about a host key needs to see its fingerprint:\n{}",
+        unknown.stderr
+    );
+    let _ = home
+        .berth(&[
+            "host",
+            "add",
+            "win",
+            &host.address(),
+            "--identity",
+            &key,
+            "--trust-host-key",
+            &host.fingerprint(),
+        ])
+        .ok();
+    let up = home
+        .berth_with(
+            &["up", "shop", "--database", "shop", "--accept-eula"],
+            "",
+            Duration::from_secs(90),
+        )
+        .ok();
+    assert!(
+        up.stdout.contains("127.0.0.1"),
+        "an instance is reached on this machine:\n{}",
+        up.stdout
+    );
+    the_instance_serves_and_goes(&home, "shop");
+}
+
+#[test]
+fn a_linux_host_gives_a_string_that_every_client_opens() {
+    let Some(secrets) = SecretService::start() else {
+        return;
+    };
+    let Some(host) = LinuxHost::start() else {
+        return;
+    };
+    let home = Home::with_secrets(&secrets);
+    let key = host.sshd.client_key().display().to_string();
+    let _ = home
+        .berth(&[
+            "host",
+            "add",
+            "box",
+            &host.sshd.address(),
+            "--identity",
+            &key,
+            "--trust-host-key",
+            &host.sshd.fingerprint(),
+        ])
+        .ok();
+    let _ = home
+        .berth_with(
+            &["up", "shop", "--database", "shop", "--accept-eula"],
+            "",
+            Duration::from_secs(90),
+        )
+        .ok();
+
+    // What `docker inspect` shows must open nothing.
+    let environment = host.dockerd.docker(&[
+        "inspect",
+        "-f",
+        "{{json .Config.Env}}",
+        &host.dockerd.docker(&["ps", "-q"]),
+    ]);
+    let now = home
+        .berth(&["connection", "shop", "--login", "sa", "--password"])
+        .ok()
+        .line()
+        .to_owned();
+    assert!(
+        !environment.contains(&now),
+        "the password of the environment is a throw-away"
+    );
+    the_instance_serves_and_goes(&home, "shop");
+    assert_eq!(
+        host.dockerd.docker(&["ps", "-aq"]),
+        "",
+        "nothing is left on the host"
+    );
+}
