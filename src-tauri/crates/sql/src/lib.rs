@@ -40,6 +40,8 @@ mod connect;
 mod error;
 mod probe;
 mod run;
+#[cfg(test)]
+mod session_tests;
 mod split;
 pub mod statements;
 #[cfg(test)]
