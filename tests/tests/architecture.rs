@@ -463,3 +463,25 @@ fn the_top_level_stays_what_it_is() {
         "A newcomer finds every part by its folder; beside the parts lie documents and what tools demand there:",
     );
 }
+
+#[test]
+fn the_laws_that_the_documents_name_exist() {
+    let laws = text(Path::new("tests/tests/architecture.rs"));
+    let broken: Vec<_> = tree()
+        .iter()
+        .filter(|path| path.extension().is_some_and(|kind| kind == "md"))
+        .flat_map(|path| {
+            let text = text(path);
+            text.split("`architecture::")
+                .skip(1)
+                .filter_map(|rest| rest.split('`').next())
+                .filter(|law| !laws.contains(&format!("fn {law}()")))
+                .map(|law| format!("{}: architecture::{law}", path.display()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    none(
+        &broken,
+        "A rule that names a test which is not there is held by nothing:",
+    );
+}
