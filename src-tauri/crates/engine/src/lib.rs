@@ -16,7 +16,8 @@
 //!
 //! An answer that is read as a whole may have [`MAX_ANSWER`] bytes, a log line [`MAX_LINE`],
 //! the output of an exec [`MAX_OUTPUT`]. Streams (logs, events, statistics, pulls) hold one
-//! item at a time; what is not read is not fetched.
+//! item at a time; what is not read is not fetched. Of a log or an exec bollard buffers one frame
+//! whole before this crate sees it: engines send at most 32 KiB in one, but nothing here makes them.
 //!
 //! # Dropping
 //!

@@ -20,7 +20,7 @@ async fn open(door: &Door) -> Connection {
 
 fn answers(tokens: impl IntoIterator<Item = Vec<u8>>) -> Door {
     let answer = tokens.into_iter().collect::<Vec<_>>().concat();
-    Server::new(move |_| Answer::Whole(answer.clone()))
+    Server::door(move |_| Answer::Whole(answer.clone()))
 }
 
 async fn told(
@@ -106,7 +106,7 @@ async fn a_server_that_hangs_or_hangs_up_is_told_apart() {
     );
     until("the hanging up", || door.0.open.load(Ordering::SeqCst) == 0).await;
 
-    let plain = Server::new(|_| unreachable!());
+    let plain = Server::door(|_| unreachable!());
     let failed = connect(&plain, &login(), Trust::Tunnel, TIME)
         .await
         .unwrap_err();
@@ -180,7 +180,7 @@ async fn messages_come_whatever_is_logged() {
 
 #[tokio::test]
 async fn all_errors_are_told_and_the_first_in_full() {
-    let door = Server::new(|text| {
+    let door = Server::door(|text| {
         Answer::Whole(if text.contains("bad") {
             [
                 error(208, 16, 2, "Invalid object name 'x'."),
@@ -251,7 +251,7 @@ async fn all_errors_are_told_and_the_first_in_full() {
 #[tokio::test]
 async fn an_error_that_ends_the_connection_is_told_before_its_end() {
     let door =
-        Server::new(|_| Answer::Closed(error(701, 20, 1, "There is insufficient system memory.")));
+        Server::door(|_| Answer::Closed(error(701, 20, 1, "There is insufficient system memory.")));
     let mut connection = open(&door).await;
     let (events, outcome) = told(&mut connection, "x").await;
     assert!(
@@ -264,7 +264,7 @@ async fn an_error_that_ends_the_connection_is_told_before_its_end() {
 
 #[tokio::test]
 async fn a_long_batch_tells_at_once_and_can_be_stopped() {
-    let door = Server::new(|text| match text.trim() {
+    let door = Server::door(|text| match text.trim() {
         "long" => Answer::Part(info(3211, 10, "5 percent processed.")),
         _ => Answer::Whole([info(0, 0, "short"), done(0, 0)].concat()),
     });
@@ -295,7 +295,7 @@ async fn a_long_batch_tells_at_once_and_can_be_stopped() {
 
 #[tokio::test]
 async fn a_silent_batch_can_be_stopped_from_outside() {
-    let door = Server::new(|text| match text.trim() {
+    let door = Server::door(|text| match text.trim() {
         "long" => Answer::Part(vec![]),
         _ => Answer::Whole(done(0x10, 1)),
     });
@@ -316,7 +316,7 @@ async fn a_silent_batch_can_be_stopped_from_outside() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_stop_is_left() {
-    let door = Server::new(|_| Answer::Deaf(info(0, 0, "x")));
+    let door = Server::door(|_| Answer::Deaf(info(0, 0, "x")));
     let mut connection = open(&door).await;
     let outcome = connection
         .run("long", &mut |_| ControlFlow::Break(()))
@@ -331,7 +331,7 @@ async fn a_server_that_does_not_stop_is_left() {
 
 #[tokio::test]
 async fn a_dropped_batch_ends_at_the_server() {
-    let door = Server::new(|_| Answer::Deaf(vec![]));
+    let door = Server::door(|_| Answer::Deaf(vec![]));
     let mut connection = open(&door).await;
     let started = || !door.0.batches.lock().unwrap().is_empty();
     let mut sink = |_| ControlFlow::Continue(());
@@ -356,7 +356,7 @@ async fn a_flood_of_messages_has_a_bound() {
     let many = 20_000_u64;
     let mut answer: Vec<u8> = (0..many).flat_map(|_| info(0, 0, "x")).collect();
     answer.extend(done(0, 0));
-    let door = Server::new(move |_| Answer::Whole(answer.clone()));
+    let door = Server::door(move |_| Answer::Whole(answer.clone()));
     let (events, outcome) = told(&mut open(&door).await, "x").await;
     assert!(outcome.is_ok());
     let shown = events.iter().filter(|e| **e == message("x")).count() as u64;
@@ -377,7 +377,7 @@ async fn a_flood_of_messages_has_a_bound() {
 
 #[tokio::test]
 async fn statements_are_sent_as_they_are_listed() {
-    let door = Server::new(|text| {
+    let door = Server::door(|text| {
         Answer::Whole(match text {
             statements::IDENTITY => identity(),
             statements::DATABASES => databases("ONLINE"),
@@ -421,7 +421,7 @@ async fn statements_are_sent_as_they_are_listed() {
 
 #[tokio::test]
 async fn a_refused_statement_keeps_the_connection_and_the_secret() {
-    let door = Server::new(|text| {
+    let door = Server::door(|text| {
         Answer::Whole(match text {
             statements::DATABASES => databases("ONLINE"),
             _ => [
@@ -451,7 +451,7 @@ async fn a_refused_statement_keeps_the_connection_and_the_secret() {
 
 #[tokio::test(start_paused = true)]
 async fn a_statement_that_hangs_ends() {
-    let door = Server::new(|_| Answer::Deaf(vec![]));
+    let door = Server::door(|_| Answer::Deaf(vec![]));
     let mut connection = open(&door).await;
     let error = connection.identity().await.unwrap_err();
     assert_eq!(error.code(), Code::TimedOut);
@@ -486,17 +486,17 @@ async fn a_probe_sees_how_far_the_server_is() {
         "a probe has five seconds"
     );
 
-    let recovering = Server::new(|_| Answer::Whole(databases("RECOVERING")));
+    let recovering = Server::door(|_| Answer::Whole(databases("RECOVERING")));
     let seen = look(recovering).await;
     assert!(matches!(seen, Probe::LoggedIn { .. }));
     assert_eq!(seen.databases_offline().len(), 4);
-    let hanging = Server::new(|_| Answer::Deaf(vec![]));
+    let hanging = Server::door(|_| Answer::Deaf(vec![]));
     assert!(
         matches!(look(hanging).await, Probe::LoggedIn { .. }),
         "the login is progress all the same"
     );
 
-    let ready = look(Server::new(|text| {
+    let ready = look(Server::door(|text| {
         Answer::Whole(if text == statements::IDENTITY {
             identity()
         } else {

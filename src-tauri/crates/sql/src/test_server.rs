@@ -38,7 +38,7 @@ pub(crate) struct Server {
 pub(crate) struct Door(pub(crate) Arc<Server>);
 
 impl Server {
-    pub(crate) fn new(handler: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Door {
+    pub(crate) fn door(handler: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Door {
         let welcome = [
             login_ack(),
             info(5701, 0, "Changed database context to 'master'."),

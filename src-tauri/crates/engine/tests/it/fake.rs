@@ -66,7 +66,9 @@ impl Fake {
     }
 
     /// An engine that says its version and leaves every other question to `answer`.
-    pub(crate) fn engine(answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn engine(
+        answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Self::new(Behaviour::Http(Box::new(move |asked| {
             match asked.path.as_str() {
                 "/version" => json(200, VERSION),
