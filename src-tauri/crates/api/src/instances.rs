@@ -11,8 +11,9 @@ use berth_core::{
     instance::{PREFIX, State},
     label::{self, Labels},
     name::InstanceName,
+    readiness::Cause,
 };
-use berth_engine::{Container, LogOptions, LogStream, RunState};
+use berth_engine::{Container, Inspect, LogOptions, LogStream, RunState};
 use berth_store::{InstanceRecord, Instances};
 use futures_util::{StreamExt, future::join_all};
 use tokio::time::timeout;
@@ -22,10 +23,12 @@ use crate::{
     berth::now,
     dto, endpoints,
     link::Link,
+    logins::{SA, app_login},
     table::{Call, cancelled},
-    up::{SA, app_login},
 };
 
+/// How much of a log is read for a cause.
+const LOG_TAIL: u64 = 80;
 /// How long one host may take to answer in a list.
 const LIST_LIMIT: Duration = Duration::from_secs(15);
 
@@ -104,6 +107,8 @@ pub(crate) async fn forget(berth: &Berth, id: &str) {
 
 /// Asks one host for its instances, and brings what is remembered and listened on in line with the answer.
 async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Container)>> {
+    // While something is being made its record may be there before its container: asked before and after the list.
+    let began_quiet = berth.operations_under_way() == 0;
     let work = async {
         let link = berth.links.get(berth, host).await?;
         let containers = link.engine.containers(Some(label::ID)).await?;
@@ -120,9 +125,10 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
         .filter_map(|c| Labels::from_map(|k| c.labels.get(k).map(String::as_str)).map(|l| (l, c)))
         .collect();
     let (host, direct, seen_at) = (host.to_owned(), link.publishes(), now());
-    let under_way = berth.operations_under_way() > 0;
+    let asking = Arc::clone(berth);
     let (found, gone) = berth
         .store(move |f| {
+            let quiet_all_along = began_quiet && asking.operations_under_way() == 0;
             let merge = |all: &mut Instances| {
                 let mut found = Vec::new();
                 for (labels, container) in there {
@@ -143,8 +149,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                     record.seen_at = Some(seen_at.clone());
                     found.push((record, container));
                 }
-                // While something is being made its record is there before its container.
-                let gone: Vec<String> = if under_way {
+                let gone: Vec<String> = if !quiet_all_along {
                     Vec::new()
                 } else {
                     all.instances
@@ -300,19 +305,25 @@ async fn explain(link: &Link, container: &Container, view: &mut dto::InstanceVie
     let Ok(about) = link.engine.inspect(&container.id).await else {
         return;
     };
-    let lines: Vec<_> = tail(link, &container.id, 80)
-        .await
-        .unwrap_or_default()
-        .into_iter()
-        .map(|l| l.text)
-        .collect();
-    let cause = berth_core::readiness::Cause::of_exit(
-        about.state.exit_code,
-        about.state.oom_killed,
-        &lines,
-    );
+    let cause = cause_of(link, &about).await;
     view.cause = Some(cause.to_string());
     view.hint = cause.hint();
+}
+
+/// Why a container ended, from its exit code and the end of its log.
+pub(crate) async fn cause_of(link: &Link, about: &Inspect) -> Cause {
+    let lines = last_lines(link, about).await;
+    Cause::of_exit(about.state.exit_code, about.state.oom_killed, &lines)
+}
+
+/// The last lines that a container wrote, and what the engine says of its end.
+pub(crate) async fn last_lines(link: &Link, about: &Inspect) -> Vec<String> {
+    let log = tail(link, &about.id, LOG_TAIL).await.unwrap_or_default();
+    let mut lines: Vec<_> = log.into_iter().map(|l| l.text).collect();
+    if !about.state.error.is_empty() {
+        lines.push(about.state.error.clone());
+    }
+    lines
 }
 
 /// The instance that a user means, wherever it is. Asks the hosts only where memory does not tell.
@@ -499,7 +510,7 @@ pub(crate) async fn logs(
 }
 
 /// The last lines of a container's log.
-pub(crate) async fn tail(link: &Link, container: &str, lines: u64) -> Result<Vec<dto::LogLine>> {
+async fn tail(link: &Link, container: &str, lines: u64) -> Result<Vec<dto::LogLine>> {
     let options = LogOptions {
         tail: Some(u32::try_from(lines).unwrap_or(u32::MAX)),
         ..LogOptions::default()

@@ -20,6 +20,8 @@ pub mod hosts;
 pub mod instances;
 pub mod life;
 mod link;
+mod logins;
+mod make;
 pub mod operations;
 mod passwords;
 mod practice;

@@ -3,25 +3,27 @@
 use std::{sync::Arc, time::Duration};
 
 use berth_core::{
-    Code, Error, Result,
+    Code, Error, Result, Secret,
     host::Os,
     instance::State,
-    label::{self, Data},
+    label::{self, Data, Labels},
 };
 use berth_sql::{Login, Trust};
 
 use crate::{
     Berth,
     berth::now,
-    dto,
+    dto, endpoints,
     instances::{self, Found},
-    link::SqlDial,
+    link::{Link, SqlDial},
+    logins::{Gate, Keys, SA, app_login},
     operations::Operation,
     passwords,
     table::Call,
-    up::{SA, bring_up},
 };
 
+/// The variable by which the official image is told its first password.
+const FIRST_PASSWORD: &str = "MSSQL_SA_PASSWORD";
 /// Until an instance must be up, or down, where nobody says.
 const LIMIT: Duration = Duration::from_secs(300);
 /// What SQL Server gets to end by itself, after its checkpoint.
@@ -153,6 +155,101 @@ async fn outcome(berth: &Arc<Berth>, found: &Found, changed: bool) -> Result<dto
         notes: Vec::new(),
         changed,
     })
+}
+
+/// Starts a container if it does not run, waits until it is ready, and holds its endpoint. Says whether anything was changed.
+pub(crate) async fn bring_up(
+    berth: &Arc<Berth>,
+    link: &Arc<Link>,
+    container: &str,
+    labels: &Labels,
+    limit: Duration,
+    operation: &Operation,
+) -> Result<bool> {
+    let mut record = instances::record_or_new(berth, labels, link, container).await?;
+    let about = link.engine.inspect(container).await?;
+    let was_running = about.state.running;
+    operation
+        .phase("container", format!("Starting `{}`", labels.name), async {
+            if !was_running {
+                link.forget_place(&labels.id);
+                link.engine.start(container).await?;
+            }
+            Ok(())
+        })
+        .await?;
+    let unfinished = record.unfinished;
+    let keys = operation
+        .phase("ready", "Waiting for SQL Server", async {
+            let sa = match passwords::of(berth, &record, SA).await {
+                Ok(sa) => sa,
+                // Made elsewhere: its container runs, and that is all that this machine can find out.
+                Err(e) if e.code() == Code::NotFound => {
+                    operation.progress(
+                        "No password here: its container runs, SQL Server was not asked",
+                        None,
+                    );
+                    return Ok(None);
+                }
+                Err(e) => return Err(e),
+            };
+            let gate = Gate {
+                link,
+                labels,
+                container,
+                limit,
+                operation,
+            };
+            let by_exec = about.env.iter().all(|(k, _)| k != FIRST_PASSWORD);
+            if unfinished && record.fresh_data && by_exec {
+                gate.set_password_by_exec(&sa).await?;
+            }
+            let first: Vec<Secret> = about
+                .env
+                .iter()
+                .filter(|(k, _)| k == FIRST_PASSWORD)
+                .map(|(_, v)| v.clone())
+                .collect();
+            let opened = gate.open(&sa, &first).await?;
+            let app = match &labels.database {
+                Some(database) if unfinished => {
+                    Some(passwords::of(berth, &record, &app_login(database)).await?)
+                }
+                _ => None,
+            };
+            let keys = Keys {
+                sa,
+                bootstrap: None,
+                app,
+            };
+            gate.finish(&keys, &opened).await?;
+            Ok(Some(keys))
+        })
+        .await?;
+    if unfinished
+        && record.password_file.is_none()
+        && let Some(keys) = keys
+    {
+        passwords::store(berth, &labels.id, &keys.final_ones(labels)).await?;
+    }
+    operation
+        .phase("endpoint", format!("Opening 127.0.0.1:{}", labels.port), async {
+            endpoints::hold(berth, &record).await;
+            record.unfinished = false;
+            record.fresh_data = false;
+            record.state = State::Running.as_str().to_owned();
+            record.seen_at = Some(now());
+            instances::remember(berth, record.clone()).await?;
+            match berth.endpoints.problem(&labels.id) {
+                Some(problem) => Err(Error::failed(problem).hint(format!(
+                    "End what listens there: the port comes up by itself then. Strings to `{}` name it, so Berth does not change it",
+                    labels.name
+                ))),
+                None => Ok(()),
+            }
+        })
+        .await?;
+    Ok(!was_running || unfinished)
 }
 
 /// Checkpoint, then the service, then the container. Says whether it ran.

@@ -10,7 +10,7 @@ use berth_core::{
     host::{Address, Os, Route},
     label,
 };
-use berth_engine::{Engine, Inspect};
+use berth_engine::{Engine, Inspect, RunState};
 use berth_remote::Lane;
 use tokio::sync::OnceCell;
 
@@ -158,19 +158,7 @@ impl Link {
 
     /// Remembers where an instance's SQL Server listens.
     pub(crate) fn note_place(&self, instance: &str, about: &Inspect) {
-        let place = if self.publishes() {
-            about
-                .ports
-                .iter()
-                .find(|p| p.container == 1433)
-                .and_then(|p| p.host)
-                .map(|(_, port)| Place::Published(port))
-        } else {
-            about
-                .addresses
-                .first()
-                .map(|a| Place::Inside(a.ip.to_string()))
-        };
+        let place = self.place(&about.addresses, &about.ports);
         let mut places = lock(&self.places);
         match place {
             Some(place) => places.insert(instance.to_owned(), place),
@@ -182,37 +170,64 @@ impl Link {
         lock(&self.places).remove(instance);
     }
 
-    /// Opens a stream to an instance's SQL Server. What was remembered is tried first; where that leads nowhere, the engine is asked.
+    /// Opens a stream to an instance's SQL Server.
+    ///
+    /// Containers get new addresses when they start, and an old address may be another instance's by now. So what is remembered
+    /// is only dialled ahead while the engine is asked, and used where the answer agrees: nothing is ever sent to the wrong server.
     pub(crate) async fn dial_sql(&self, instance: &str) -> Result<Box<dyn ByteStream>> {
         let remembered = lock(&self.places).get(instance).cloned();
-        if let Some(place) = &remembered
-            && let Ok(stream) = self.dial(place).await
-        {
-            return Ok(stream);
+        let ahead = async {
+            match &remembered {
+                Some(place) => self.dial(place).await.ok(),
+                None => None,
+            }
+        };
+        let (ahead, place) = tokio::join!(ahead, self.place_of(instance));
+        let place = place?;
+        match ahead {
+            Some(stream) if remembered.as_ref() == Some(&place) => Ok(stream),
+            _ => self.dial(&place).await,
         }
+    }
+
+    /// Where the engine says that an instance's SQL Server listens now.
+    async fn place_of(&self, instance: &str) -> Result<Place> {
         let container = self.container_of(instance).await?.ok_or_else(|| {
             Error::not_found(format!("The instance is not on `{}` any more", self.host))
                 .hint("`berth list` shows what is there")
         })?;
-        let about = self.engine.inspect(&container.id).await?;
-        if !about.state.running {
-            return Err(Error::new(
-                Code::Unreachable,
-                format!(
-                    "`{}` is not running",
-                    container
-                        .name
-                        .trim_start_matches(berth_core::instance::PREFIX)
-                ),
-            )
-            .hint("Start it with `berth start`"));
+        let name = container
+            .name
+            .trim_start_matches(berth_core::instance::PREFIX);
+        if container.state != RunState::Running {
+            return Err(
+                Error::new(Code::Unreachable, format!("`{name}` is not running"))
+                    .hint(format!("Start it with `berth start {name}`")),
+            );
         }
-        self.note_place(instance, &about);
-        let now = lock(&self.places).get(instance).cloned();
-        match now {
-            Some(place) => self.dial(&place).await,
-            None => Err(Error::failed("The instance has no address on its host")
-                .because("its container is in no network that Berth can reach")),
+        let place = self
+            .place(&container.addresses, &container.ports)
+            .ok_or_else(|| {
+                Error::failed(format!("`{name}` has no address on its host"))
+                    .because("its container is in no network that Berth can reach")
+            })?;
+        lock(&self.places).insert(instance.to_owned(), place.clone());
+        Ok(place)
+    }
+
+    fn place(
+        &self,
+        addresses: &[berth_engine::Address],
+        ports: &[berth_engine::Port],
+    ) -> Option<Place> {
+        if self.publishes() {
+            ports
+                .iter()
+                .find(|p| p.container == 1433)
+                .and_then(|p| p.host)
+                .map(|(_, port)| Place::Published(port))
+        } else {
+            addresses.first().map(|a| Place::Inside(a.ip.to_string()))
         }
     }
 

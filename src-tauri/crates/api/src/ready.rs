@@ -23,20 +23,26 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_m
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a broken way is looked at again.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How much of a log is read for its cause.
-const LOG_TAIL: u64 = 80;
 
 /// What is waited for.
 pub(crate) struct Wait<'a> {
     pub(crate) link: &'a Arc<Link>,
     pub(crate) instance: &'a str,
     pub(crate) container: &'a str,
-    pub(crate) name: &'a str,
     pub(crate) login: &'a str,
     pub(crate) password: &'a Secret,
     /// The image is just setting this password: until it has, a refused login means "not yet".
     pub(crate) being_set: bool,
     pub(crate) limit: Duration,
+}
+
+/// What is said of an instance that did not become ready.
+pub(crate) fn failure(name: &str, cause: &Cause) -> Error {
+    let e = Error::failed(format!("`{name}` did not become ready")).because(cause.to_string());
+    match cause.hint() {
+        Some(hint) => e.hint(hint.replace("`berth logs`", &format!("`berth logs {name}`"))),
+        None => e,
+    }
 }
 
 impl Wait<'_> {
@@ -50,7 +56,10 @@ impl Wait<'_> {
     }
 
     /// Waits until it is ready, or until it is known that it will not be.
-    pub(crate) async fn run(&self, operation: &Operation) -> Result<Identity> {
+    ///
+    /// # Errors
+    /// Where it cannot be looked at; why it will not be ready is the inner result.
+    pub(crate) async fn run(&self, operation: &Operation) -> Result<Result<Identity, Cause>> {
         let began = Instant::now();
         let dial = SqlDial {
             link: Arc::clone(self.link),
@@ -79,7 +88,7 @@ impl Wait<'_> {
             if let Some(e) = unusable.take()
                 && began.elapsed() >= self.limit.min(PATIENCE)
             {
-                return Err(e.context(format!("`{}` cannot be reached", self.name)));
+                return Err(e.context("SQL Server cannot be reached"));
             }
             if began.elapsed() >= self.limit && !state.is_final() {
                 state = match refused {
@@ -97,23 +106,12 @@ impl Wait<'_> {
                 operation.progress(shown, None);
             }
             match (state, identity) {
-                (State::Ready, Some(identity)) => return Ok(identity),
-                (State::Failed(cause), _) => return Err(self.error(&cause)),
+                (State::Ready, Some(identity)) => return Ok(Ok(identity)),
+                (State::Failed(cause), _) => return Ok(Err(cause)),
                 (other, _) => state = other,
             }
             sleep(pause).await;
             pause = (pause * 3 / 2).min(PAUSE.1);
-        }
-    }
-
-    fn error(&self, cause: &Cause) -> Error {
-        let e = Error::failed(format!("`{}` did not become ready", self.name))
-            .because(cause.to_string());
-        match cause.hint() {
-            Some(hint) => {
-                e.hint(hint.replace("`berth logs`", &format!("`berth logs {}`", self.name)))
-            }
-            None => e,
         }
     }
 
@@ -125,17 +123,10 @@ impl Wait<'_> {
             return Ok(Observation::Running);
         }
         // It ended, or its restart policy brings it up again and again: the same cause either way.
-        let log = crate::instances::tail(self.link, self.container, LOG_TAIL)
-            .await
-            .unwrap_or_default();
-        let mut lines: Vec<_> = log.into_iter().map(|l| l.text).collect();
-        if !about.state.error.is_empty() {
-            lines.push(about.state.error.clone());
-        }
         Ok(Observation::Ended {
             exit_code: about.state.exit_code,
             out_of_memory: about.state.oom_killed,
-            log: lines,
+            log: crate::instances::last_lines(self.link, &about).await,
         })
     }
 

@@ -208,6 +208,9 @@ pub struct InstanceRecord {
     /// Whether its making was cut off.
     #[serde(default)]
     pub unfinished: bool,
+    /// Whether its data is new: made by what was cut off, and so nothing of anyone's.
+    #[serde(default)]
+    pub fresh_data: bool,
     /// Whether this machine made it and so has its credentials.
     #[serde(default)]
     pub ours: bool,

@@ -1,0 +1,457 @@
+//! Making an instance: image, credentials, container, ready, password, endpoint.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use berth_core::{
+    Code, Error, Result, Secret,
+    host::Os,
+    instance::{self, PREFIX},
+    label::{self, Data, Labels},
+    recipe::{self, Recipe, Rules},
+};
+use berth_engine::{ContainerSpec, Isolation, Mount, MountKind, Publish, RestartPolicy};
+use berth_sql::{Login, Trust};
+use berth_store::InstanceRecord;
+use futures_util::StreamExt;
+
+use crate::{
+    Berth,
+    berth::now,
+    dto, endpoints, instances,
+    link::Link,
+    logins::{Gate, credentials, first_of},
+    operations::Operation,
+    passwords,
+    up::{New, Wanted},
+};
+
+/// Without a word from a pull for so long, it is given up: Windows layers of gigabytes unpack without one.
+const PULL_SILENCE: Duration = Duration::from_secs(600);
+
+/// What a broken `up` has made so far.
+#[derive(Default)]
+pub(crate) struct Made {
+    link: Option<Arc<Link>>,
+    id: String,
+    container: Option<String>,
+    creating: bool,
+    volume: Option<String>,
+    pub(crate) passwords: bool,
+    record: bool,
+    started: bool,
+}
+
+impl Made {
+    /// After a cancel everything goes. After a failure of a container that had started it stays, stopped and listed:
+    /// its log holds the reason, and its data may be worth something.
+    pub(crate) async fn clean_up(self, berth: &Arc<Berth>, error: &Error) {
+        let Some(link) = self.link else { return };
+        if self.started && error.code() != Code::Cancelled {
+            if let Some(container) = &self.container
+                && let Err(e) = link.engine.stop(container, Duration::from_secs(5)).await
+            {
+                tracing::warn!("a failed container could not be stopped: {e}");
+            }
+            return;
+        }
+        let mut container = self.container;
+        if container.is_none() && self.creating {
+            // A create that was cut off may have gone through. By label, never by name: what has our name may be somebody else's.
+            match link.container_of(&self.id).await {
+                Ok(found) => container = found.map(|c| c.id),
+                Err(e) => {
+                    tracing::warn!("whether an unfinished container is there cannot be told: {e}");
+                    return;
+                }
+            }
+        }
+        if let Some(container) = container {
+            match link.engine.remove(&container, true).await {
+                Ok(()) => {}
+                Err(e) if e.code() == Code::NotFound => {}
+                Err(e) => {
+                    tracing::warn!("an unfinished container could not be removed: {e}");
+                    // It is still there, so everything that belongs to it stays as well.
+                    return;
+                }
+            }
+        }
+        if let Some(volume) = self.volume
+            && let Err(e) = link.engine.remove_volume(&volume).await
+        {
+            tracing::warn!("an unfinished volume could not be removed: {e}");
+        }
+        if self.passwords
+            && let Err(e) = passwords::forget(berth, &self.id).await
+        {
+            tracing::warn!("the passwords of an unfinished instance could not be removed: {e}");
+        }
+        if self.record {
+            instances::forget(berth, &self.id).await;
+        }
+        berth.endpoints.release(&self.id);
+    }
+}
+
+/// Makes an instance that is not there. `made` says how far it came.
+pub(crate) async fn make(
+    berth: &Arc<Berth>,
+    new: New,
+    wanted: &Wanted,
+    operation: &Arc<Operation>,
+    made: &mut Made,
+) -> Result<dto::Outcome> {
+    let New {
+        link,
+        labels,
+        recipe,
+        reserved,
+        kept,
+    } = new;
+    made.link = Some(Arc::clone(&link));
+    made.id.clone_from(&labels.id);
+
+    let rules = operation
+        .phase(
+            "image",
+            format!("Finding the image `{}`", recipe.image),
+            image(&link, &recipe, operation),
+        )
+        .await?;
+
+    let mut record = instances::record_of(&labels, &link.host, &recipe.image);
+    record.unfinished = true;
+    record.fresh_data = kept.is_none();
+    record.direct = link.publishes();
+    record.password_file = wanted
+        .password_file
+        .as_ref()
+        .map(|p| p.to_string_lossy().into_owned());
+    let keys = operation
+        .phase(
+            "credentials",
+            "Making a password and storing it",
+            credentials(berth, &record, &labels, kept.is_some(), rules, made),
+        )
+        .await?;
+
+    let container_name = format!("{PREFIX}{}", labels.name);
+    let reserved = operation
+        .phase(
+            "container",
+            format!("Making the container `{container_name}`"),
+            async {
+                let volume = (labels.data == Data::Keep).then(|| container_name.clone());
+                if let Some(volume) = &volume
+                    && kept.is_none()
+                {
+                    let there = link
+                        .engine
+                        .create_volume(volume, &labels.data_marker())
+                        .await?;
+                    // An engine answers a volume of that name as it is, if there is one.
+                    if there.labels.get(label::ID) != Some(&labels.id) {
+                        return Err(Error::new(
+                            Code::Refused,
+                            format!("`{}` has a volume called `{volume}` already", link.host),
+                        )
+                        .because("it does not say that it holds the data of this instance")
+                        .hint("Take another name"));
+                    }
+                    made.volume = Some(volume.clone());
+                }
+                // The engine publishes the port itself where there is no tunnel: it must be free by then.
+                let reserved = (!link.publishes()).then_some(reserved);
+                let spec = spec(
+                    &link,
+                    &labels,
+                    &recipe,
+                    rules,
+                    keys.bootstrap.as_ref(),
+                    volume,
+                );
+                made.creating = true;
+                let id = link.engine.create(&spec).await?;
+                made.container = Some(id.clone());
+                let record = InstanceRecord {
+                    container: id.clone(),
+                    ..record.clone()
+                };
+                instances::remember(berth, record).await?;
+                made.record = true;
+                link.engine.start(&id).await?;
+                made.started = true;
+                Ok(reserved)
+            },
+        )
+        .await?;
+    let container = made.container.clone().unwrap_or_default();
+    record.container.clone_from(&container);
+
+    let gate = Gate {
+        link: &link,
+        labels: &labels,
+        container: &container,
+        limit: wanted.limit,
+        operation,
+    };
+    let opened = operation
+        .phase("ready", "Waiting for SQL Server", async {
+            match (rules, &kept) {
+                (Rules::BerthWindows, None) => {
+                    gate.set_password_by_exec(&keys.sa).await?;
+                    gate.open(&keys.sa, &[]).await
+                }
+                (Rules::Official, None) => gate.open_first(&keys).await,
+                // Data whose making was cut off may still have its first password.
+                (_, Some(_)) => {
+                    let first = first_of(berth, &labels.id).await?;
+                    gate.open(&keys.sa, first.as_slice()).await
+                }
+            }
+        })
+        .await?;
+
+    operation
+        .phase(
+            "password",
+            "Replacing the first password, and making what was asked for",
+            async {
+                gate.finish(&keys, &opened).await?;
+                if record.password_file.is_none() {
+                    passwords::store(berth, &labels.id, &keys.final_ones(&labels)).await?;
+                }
+                Ok(())
+            },
+        )
+        .await?;
+
+    operation
+        .phase(
+            "endpoint",
+            format!("Opening 127.0.0.1:{}", labels.port),
+            async {
+                if let Some(reserved) = reserved {
+                    endpoints::attach_reserved(berth, &record, reserved);
+                }
+                through_the_endpoint(berth, &record).await?;
+                record.unfinished = false;
+                record.fresh_data = false;
+                record.seen_at = Some(now());
+                record.state = instance::State::Running.as_str().to_owned();
+                instances::remember(berth, record.clone()).await
+            },
+        )
+        .await?;
+    let mut notes = Vec::new();
+    if link.host == berth_core::host::PRACTICE {
+        notes.push(
+            "This is the practice host: it answers like SQL Server and is not SQL Server"
+                .to_owned(),
+        );
+    } else if let (Some(asked), Some(is)) = (recipe.version, year(opened.identity.major))
+        && asked != is
+    {
+        notes.push(format!("The image holds SQL Server {is}, not {asked}"));
+    }
+    if kept.is_some() {
+        notes.push(format!(
+            "The data that `{}` had was taken up again",
+            labels.name
+        ));
+    }
+    let instance = instances::view_now(berth, &link, &labels.id).await?;
+    Ok(dto::Outcome {
+        instance: Some(instance),
+        notes,
+        changed: true,
+    })
+}
+
+/// Present, or pulled. Says by which rules its containers are run.
+async fn image(link: &Link, recipe: &Recipe, operation: &Operation) -> Result<Rules> {
+    let rules = |image: &berth_engine::Image| {
+        if image.labels.contains_key(label::SQL_MAJOR) {
+            Rules::BerthWindows
+        } else {
+            Rules::Official
+        }
+    };
+    if let Some(image) = link.engine.image(&recipe.image).await? {
+        return Ok(rules(&image));
+    }
+    if recipe.id == "windows" {
+        return Err(Error::not_found(format!("`{}` has no image `{}`", link.host, recipe.image))
+            .because("Microsoft publishes no SQL Server image for Windows: it has to be built on the host")
+            .hint("Take a version whose image is there, or name one of your own with `--image`"));
+    }
+    let platform = (link.os == Os::Linux).then_some("linux/amd64");
+    operation.progress(format!("Pulling `{}`", recipe.image), None);
+    let streaming = link.streaming().await?;
+    let mut pull = std::pin::pin!(streaming.pull(&recipe.image, platform));
+    let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut told = (0_u64, 0_u64);
+    loop {
+        let next = tokio::time::timeout(PULL_SILENCE, pull.next())
+            .await
+            .map_err(|_| {
+                Error::new(
+                    Code::TimedOut,
+                    format!("The pull of `{}` stands still", recipe.image),
+                )
+                .because(format!("nothing came for {} s", PULL_SILENCE.as_secs()))
+            })?;
+        let Some(step) = next.transpose()? else { break };
+        if let (Some(layer), Some(done), Some(total)) = (step.layer, step.done, step.total) {
+            layers.insert(layer, (done, total));
+            let sum = layers
+                .values()
+                .fold((0, 0), |(d, t), (done, total)| (d + done, t + total));
+            // One event for each percent, not for each message.
+            if sum.1 != told.1 || (sum.0.saturating_sub(told.0)) * 100 > sum.1 {
+                told = sum;
+                operation.progress(format!("Pulling `{}`", recipe.image), Some(sum));
+            }
+        }
+    }
+    link.engine
+        .image(&recipe.image)
+        .await?
+        .map(|image| rules(&image))
+        .ok_or_else(|| {
+            Error::failed(format!(
+                "The image `{}` was pulled and is not there",
+                recipe.image
+            ))
+        })
+}
+
+fn spec(
+    link: &Link,
+    labels: &Labels,
+    recipe: &Recipe,
+    rules: Rules,
+    bootstrap: Option<&Secret>,
+    volume: Option<String>,
+) -> ContainerSpec {
+    let plain = |text: &str| Secret::from(text.to_owned());
+    let mut env = vec![
+        ("ACCEPT_EULA".to_owned(), plain("Y")),
+        (
+            "MSSQL_MEMORY_LIMIT_MB".to_owned(),
+            plain(&recipe.engine_memory_mb(labels.memory).to_string()),
+        ),
+    ];
+    if rules == Rules::Official {
+        env.push((
+            "MSSQL_PID".to_owned(),
+            plain(
+                recipe
+                    .edition
+                    .pid(recipe.version.unwrap_or(recipe::DEFAULT_VERSION)),
+            ),
+        ));
+        if let Some(bootstrap) = bootstrap {
+            env.push(("MSSQL_SA_PASSWORD".to_owned(), bootstrap.clone()));
+        }
+    }
+    if let Some(collation) = &labels.collation {
+        env.push(("MSSQL_COLLATION".to_owned(), plain(collation)));
+    }
+    ContainerSpec {
+        name: format!("{PREFIX}{}", labels.name),
+        image: recipe.image.clone(),
+        hostname: Some(hostname(&labels.name)),
+        env,
+        labels: labels.to_map(),
+        memory: Some(labels.memory),
+        mounts: volume
+            .map(|source| Mount {
+                kind: MountKind::Volume,
+                source,
+                target: recipe.data_path().to_owned(),
+                read_only: false,
+            })
+            .into_iter()
+            .collect(),
+        restart: if labels.data == Data::Keep {
+            RestartPolicy::UnlessStopped
+        } else {
+            RestartPolicy::No
+        },
+        isolation: if link.os == Os::Windows {
+            Isolation::Process
+        } else {
+            Isolation::Default
+        },
+        publish: link.publishes().then(|| Publish {
+            container: 1433,
+            address: Ipv4Addr::LOCALHOST.into(),
+            host: labels.port,
+        }),
+        stop_timeout: Some(Duration::from_secs(120)),
+        platform: (link.os == Os::Linux && recipe.id == "linux").then(|| "linux/amd64".to_owned()),
+        ..ContainerSpec::default()
+    }
+}
+
+/// The year that a major version goes by.
+fn year(major: u16) -> Option<u16> {
+    Some(match major {
+        12 => 2014,
+        13 => 2016,
+        14 => 2017,
+        15 => 2019,
+        16 => 2022,
+        17 => 2025,
+        _ => return None,
+    })
+}
+
+/// A name that DNS takes, at most 15 characters for Windows: `@@SERVERNAME` stays the same when the container is made anew.
+fn hostname(name: &str) -> String {
+    let clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(15)
+        .collect();
+    clean.trim_matches('-').to_owned()
+}
+
+/// Signs in as the strings will, through the port that they name.
+async fn through_the_endpoint(berth: &Arc<Berth>, record: &InstanceRecord) -> Result<()> {
+    let login = record.login.clone();
+    let password = passwords::of(berth, record, &login).await?;
+    let login = Login {
+        user: login,
+        password,
+        database: record.database.clone(),
+        app: "Berth".into(),
+    };
+    let connection = berth_sql::connect(
+        &crate::ssh::LocalDial(record.port),
+        &login,
+        Trust::Tunnel,
+        Duration::from_secs(15),
+    )
+    .await;
+    connection.map(drop).map_err(|e| {
+        e.error
+            .context(format!("The string for `{}` does not work", record.name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_are_what_dns_and_windows_take() {
+        assert_eq!(hostname("orders_dev.2"), "orders-dev-2");
+        assert_eq!(
+            hostname("a-very-long-name-of-an-instance"),
+            "a-very-long-nam"
+        );
+        assert_eq!(hostname("x-------------------"), "x");
+    }
+}
