@@ -22,14 +22,16 @@ security list-keychains -d user -s "$keychain" "$before"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-"$berth" up --host practice kept --accept-eula >"$folder/string" || fail 'an instance on the practice host, its password in the keychain'
-password=$(security find-generic-password -s dev.berth -w "$keychain") || fail 'the password is not in the keychain under `dev.berth`'
+"$berth" up kept --host practice --accept-eula >"$folder/string" || fail 'an instance on the practice host, its password in the keychain'
+password=$("$berth" connection kept --password) || fail 'the password cannot be read back'
+# One item holds all passwords of one instance.
+security find-generic-password -s dev.berth -w "$keychain" | grep -qF "$password" || fail 'the password is not in the keychain under `dev.berth`'
 grep -qF "$password" "$folder/string" || fail 'the string that was printed does not hold the password that was kept'
 ! grep -rqF "$password" "$BERTH_HOME" || fail 'the password is in a file'
 
 security lock-keychain "$keychain"
 "$berth" agent stop
-if "$berth" connection kept --host practice >"$folder/out" 2>"$folder/err" </dev/null; then
+if "$berth" connection kept >"$folder/out" 2>"$folder/err" </dev/null; then
   fail 'a locked keychain gave the password away'
 fi
 grep -qi 'locked' "$folder/err" || fail "the error does not say that the keychain is locked: $(cat "$folder/err")"
