@@ -64,21 +64,17 @@ impl Practice {
     pub async fn start(settings: Settings) -> Result<Self> {
         let dir = settings.dir.clone();
         let only = machine::volume::blocking(move || only_one(&dir)).await?;
-        let wanted = settings.ssh_port.unwrap_or(0);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
-            .await
-            .map_err(|e| {
-                Error::failed(format!(
-                    "The practice host cannot listen on `127.0.0.1:{wanted}`"
-                ))
-                .because(e.to_string())
-                .hint("Give it another port")
-            })?;
+        let listener = listen(&settings).await?;
         let address = listener.local_addr().map_err(|e| {
             Error::failed("The practice host's own address cannot be read").because(e.to_string())
         })?;
         let model = Model::boot(&settings.dir, settings.machine, settings.faults).await?;
         let host_key = model.identity().host_key_line()?;
+        let (dir, port) = (settings.dir, address.port().to_string());
+        machine::volume::blocking(move || {
+            machine::state::write_private(&dir, PORT_FILE, port.as_bytes())
+        })
+        .await?;
         let door = tokio::spawn(door::ssh::serve(Arc::clone(&model), listener));
         Ok(Self {
             model,
@@ -138,6 +134,30 @@ impl Practice {
             tracing::warn!("the practice host's SSH door ended badly");
         }
     }
+}
+
+/// Where the port of the last time is kept.
+const PORT_FILE: &str = "ssh_port";
+
+/// Opens the port that was asked for; else that of the last time, since clients know the host
+/// by it; else any.
+async fn listen(settings: &Settings) -> Result<TcpListener> {
+    let at = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    if settings.ssh_port.is_none() {
+        let file = settings.dir.join(PORT_FILE);
+        let last = machine::volume::blocking(move || Ok(std::fs::read_to_string(file).ok())).await?;
+        if let Some(port) = last.and_then(|text| text.trim().parse().ok())
+            && let Ok(listener) = at(port).await
+        {
+            return Ok(listener);
+        }
+    }
+    let wanted = settings.ssh_port.unwrap_or(0);
+    at(wanted).await.map_err(|e| {
+        Error::failed(format!("The practice host cannot listen on `127.0.0.1:{wanted}`"))
+            .because(e.to_string())
+            .hint("Give it another port")
+    })
 }
 
 fn only_one(dir: &Path) -> Result<std::fs::File> {

@@ -124,6 +124,10 @@ async fn the_probe_is_answered_through_the_envelope() {
     assert_eq!(answer["installationType"], "Server");
     assert_eq!(answer["services"]["docker"]["status"], "Running");
     assert_eq!(answer["admin"], true);
+    assert!(
+        answer["disks"][0]["freeMB"].is_u64(),
+        "PowerShell's [int] has no fraction: {answer}"
+    );
 
     let other = powershell::command("Remove-Item C:\\data -Recurse").unwrap();
     let ran = run(host.ssh_with_key().arg("127.0.0.1").arg(&other)).await;
@@ -271,7 +275,9 @@ async fn identity_survives_a_restart_and_a_folder_has_one_host() {
             .is_some_and(|e| e.message().contains("Another practice host")),
         "two would lose changes"
     );
+    let address = host.practice.ssh_address();
     let host = host.reboot().await;
+    assert_eq!(host.practice.ssh_address(), address, "clients have written its port down");
     assert_eq!(
         host.practice.host_key(),
         key,

@@ -18,7 +18,6 @@ pub fn answer(model: &Model, script: &str) -> Option<String> {
 fn probe(model: &Model) -> Value {
     let facts = model.facts();
     let time = |t: chrono::DateTime<Utc>| t.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let mb = |gb: f64| (gb * 1024.0).round();
     let running = json!({ "status": "Running", "start": "Automatic" });
     let engine_up = model.faults().engine_up(false);
     json!({
@@ -33,7 +32,7 @@ fn probe(model: &Model) -> Value {
         "ramMB": facts.memory_mb,
         "freeRamMB": facts.free_memory_mb,
         "cpus": facts.cpus,
-        "disks": [{ "drive": "C:", "fs": "NTFS", "sizeMB": mb(facts.disk_gb), "freeMB": mb(facts.free_disk_gb) }],
+        "disks": [{ "drive": "C:", "fs": "NTFS", "sizeMB": facts.disk_mb, "freeMB": facts.free_disk_mb }],
         "admin": true,
         "user": format!("{}\\administrator", facts.computer.to_lowercase()),
         "services": {
