@@ -11,7 +11,7 @@ use berth_core::{
 };
 use berth_engine::{ContainerSpec, Isolation, Mount, MountKind, Publish, RestartPolicy};
 use berth_sql::{Login, Trust};
-use berth_store::InstanceRecord;
+use berth_store::{InstanceRecord, Settings};
 use futures_util::StreamExt;
 
 use crate::{
@@ -260,11 +260,31 @@ pub(crate) async fn make(
             labels.name
         ));
     }
+    notes.extend(offer_login_item(berth).await);
     let instance = instances::view_now(berth, &link, &labels.id).await?;
     Ok(dto::Outcome {
         instance: Some(instance),
         notes,
         changed: true,
+    })
+}
+
+/// Said once, after the first instance on a Mac: until then there is nothing that should work after login.
+async fn offer_login_item(berth: &Berth) -> Option<String> {
+    if !cfg!(target_os = "macos") || berth.settings().await.ok()?.login_item_offered {
+        return None;
+    }
+    let kept = berth
+        .store(|f| {
+            f.update::<Settings, _>(|s| {
+                s.login_item_offered = true;
+                Ok(())
+            })
+        })
+        .await;
+    kept.ok().map(|()| {
+        "Strings work as long as Berth runs in the background; `berth agent install` starts it at login"
+            .to_owned()
     })
 }
 
