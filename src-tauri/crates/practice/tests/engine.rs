@@ -164,7 +164,7 @@ async fn what_windows_refuses_is_refused() {
     let create = async |change: Value| {
         let mut asked = spec("xx");
         for (key, value) in change.as_object().unwrap() {
-            if key == "Image" {
+            if matches!(key.as_str(), "Image" | "Cmd") {
                 asked[key] = value.clone();
             } else {
                 asked["HostConfig"][key] = value.clone();
@@ -221,6 +221,11 @@ async fn what_windows_refuses_is_refused() {
             json!({ "RestartPolicy": { "Name": "sometimes" } }),
             400,
             "invalid restart policy",
+        ),
+        (
+            json!({ "Cmd": ["cmd", "/C", "dir"] }),
+            501,
+            "not implemented by the practice host",
         ),
         (
             json!({ "Image": "berth/sql:2014" }),

@@ -54,8 +54,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..14)
 }
 
+/// No name that could be the beginning of an id: an engine takes those for each other.
 fn called(n: u8) -> String {
-    format!("c{n}")
+    format!("sql{n}")
 }
 
 fn config() -> (Config, HostConfig) {
@@ -205,7 +206,7 @@ async fn play(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_sequence_of_requests_ends_as_expected(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

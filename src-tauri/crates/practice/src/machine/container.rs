@@ -282,6 +282,16 @@ impl Model {
         }
         let image = self.image(&config.image)?;
         check_host_config(&host, self.facts().cpus)?;
+        let differs = |asked: &Option<Vec<String>>, own: &Option<Vec<String>>| {
+            asked
+                .as_ref()
+                .is_some_and(|words| !words.is_empty() && asked != own)
+        };
+        if differs(&config.entrypoint, &image.config.entrypoint)
+            || differs(&config.cmd, &image.config.cmd)
+        {
+            return Err(Refusal::not_implemented("Another command than the image's"));
+        }
         let (model, asked) = (Arc::clone(self), (config.clone(), host.clone()));
         let mounts = tokio::task::spawn_blocking(move || model.resolve_mounts(&asked.0, &asked.1))
             .await
@@ -421,10 +431,14 @@ impl Model {
                 "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"
             )));
         }
-        let container = self
-            .change(|state| state.containers.remove(&id))
-            .await?
-            .ok_or_else(|| Refusal::not_found(format!("No such container: {name}")))?;
+        let Some(container) = self.change(|state| state.containers.remove(&id)).await? else {
+            // `AutoRemove` was faster: gone is what was asked for.
+            return if force {
+                Ok(())
+            } else {
+                Err(Refusal::not_found(format!("No such container: {name}")))
+            };
+        };
         lock(&self.live).remove(&id);
         lock(&self.execs).retain(|_, exec| exec.container != id);
         live.removed.cancel();

@@ -69,11 +69,11 @@ pub(super) fn list(model: &Model, query: &Query) -> Answer<Reply> {
                 && filters.any("network", |v| v == "nat" || view::NAT_ID.starts_with(v))
                 && filters.any("isolation", |v| c.host_config.isolation == v)
                 && filters.any("is-task", |v| matches!(v, "false" | "0"))
-                && filters.any("health", |v| v == "none")
+                && filters.any("health", |v| view::health(model, c).unwrap_or("none") == v)
                 && filters.labels(&c.config.labels)
         })
         .take(limit.unwrap_or(usize::MAX))
-        .map(view::container_in_list)
+        .map(|container| view::container_in_list(model, container))
         .collect();
     Ok(reply::json(200, &shown))
 }

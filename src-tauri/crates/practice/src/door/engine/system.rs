@@ -123,7 +123,7 @@ pub(super) fn disk_use(model: &Model) -> Reply {
     let containers: Vec<Value> = model
         .containers()
         .iter()
-        .map(view::container_in_list)
+        .map(|container| view::container_in_list(model, container))
         .collect();
     let volumes: Vec<Value> = model
         .volumes()

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::machine::{
     Model,
     image::Image,
+    lifecycle::Service,
     network::{GATEWAY, NAT},
     state::{Container, Mount, Status, Volume},
     volume::windows_path,
@@ -56,11 +57,29 @@ pub(super) fn span(span: TimeDelta) -> String {
     }
 }
 
-fn status_text(container: &Container) -> String {
+/// What the image's health check finds; `None` for what does not run or has none.
+pub(super) fn health(model: &Model, container: &Container) -> Option<&'static str> {
+    container.config.healthcheck.as_ref()?;
+    let service = *model.live(&container.id).ok()?.run()?.service().borrow();
+    Some(match service {
+        Service::Starting => "starting",
+        Service::Running => "healthy",
+        Service::Stopped | Service::Gone => "unhealthy",
+    })
+}
+
+fn status_text(model: &Model, container: &Container) -> String {
     let since = |t: Option<DateTime<Utc>>| span(Utc::now() - t.unwrap_or_else(Utc::now));
     match container.status {
         Status::Created => "Created".into(),
-        Status::Running => format!("Up {}", since(container.started)),
+        Status::Running => {
+            let health = match health(model, container) {
+                None => String::new(),
+                Some("starting") => " (health: starting)".into(),
+                Some(health) => format!(" ({health})"),
+            };
+            format!("Up {}{health}", since(container.started))
+        }
         Status::Restarting => {
             format!(
                 "Restarting ({}) {} ago",
@@ -119,7 +138,7 @@ fn command(container: &Container) -> Vec<&str> {
         .collect()
 }
 
-pub(super) fn container_in_list(container: &Container) -> Value {
+pub(super) fn container_in_list(model: &Model, container: &Container) -> Value {
     json!({
         "Id": container.id,
         "Names": [format!("/{}", container.name)],
@@ -131,7 +150,7 @@ pub(super) fn container_in_list(container: &Container) -> Value {
             Some(json!({ "PrivatePort": number.parse::<u16>().ok()?, "Type": kind }))
         }).filter(|_| container.status == Status::Running).collect::<Vec<_>>(),
         "Labels": container.config.labels,
-        "State": container.status.as_str(), "Status": status_text(container),
+        "State": container.status.as_str(), "Status": status_text(model, container),
         "HostConfig": { "NetworkMode": container.host_config.network_mode },
         "NetworkSettings": { "Networks": networks(container) },
         "Mounts": container.mounts.iter().map(mount).collect::<Vec<_>>(),
@@ -155,16 +174,23 @@ pub(super) fn container(model: &Model, container: &Container) -> Value {
     let pid = container
         .address
         .map_or(0, |a| 1000 + 4 * (u32::from(a) & 0xfff));
+    let mut state = json!({
+        "Status": container.status.as_str(), "Running": running, "Paused": false,
+        "Restarting": container.status == Status::Restarting, "OOMKilled": false, "Dead": false,
+        "Pid": if running { pid } else { 0 },
+        "ExitCode": container.exit_code, "Error": container.error,
+        "StartedAt": time(container.started), "FinishedAt": time(container.finished),
+    });
+    if let (Value::Object(map), Some(health)) = (&mut state, health(model, container)) {
+        map.insert(
+            "Health".into(),
+            json!({ "Status": health, "FailingStreak": 0, "Log": [] }),
+        );
+    }
     json!({
         "Id": container.id, "Created": time(Some(container.created)),
         "Path": words.first().copied().unwrap_or_default(), "Args": words.get(1..).unwrap_or_default(),
-        "State": {
-            "Status": container.status.as_str(), "Running": running, "Paused": false,
-            "Restarting": container.status == Status::Restarting, "OOMKilled": false, "Dead": false,
-            "Pid": if running { pid } else { 0 },
-            "ExitCode": container.exit_code, "Error": container.error,
-            "StartedAt": time(container.started), "FinishedAt": time(container.finished),
-        },
+        "State": state,
         "Image": container.image_id, "ResolvConfPath": "", "HostnamePath": "", "HostsPath": "",
         "LogPath": format!("C:\\ProgramData\\docker\\containers\\{0}\\{0}-json.log", container.id),
         "Name": format!("/{}", container.name), "RestartCount": container.restarts,
