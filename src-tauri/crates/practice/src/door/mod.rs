@@ -3,3 +3,4 @@
 pub mod engine;
 pub mod powershell;
 pub mod ssh;
+pub mod tds;

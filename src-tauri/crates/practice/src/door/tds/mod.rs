@@ -1,0 +1,1 @@
+//! SQL Server's wire protocol, MS-TDS 7.4.
