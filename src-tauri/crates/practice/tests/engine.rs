@@ -372,3 +372,35 @@ async fn pulls_end_as_on_a_windows_engine() {
     );
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_is_finished_when_the_client_hangs_up() {
+    let host = Host::new().await;
+    for round in 0..15 {
+        let name = format!("begun{round}");
+        let path = format!("/containers/create?name={name}");
+        assert_eq!(host.request("POST", &path, Some(spec(&name))).await.0, 201);
+        let mut stream = tokio::net::TcpStream::connect(host.engine).await.unwrap();
+        let start = format!(
+            "POST /containers/{name}/start HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n"
+        );
+        tokio::io::AsyncWriteExt::write_all(&mut stream, start.as_bytes())
+            .await
+            .unwrap();
+        // Hung up at a different moment in each round.
+        tokio::time::sleep(std::time::Duration::from_millis(round)).await;
+        drop(stream);
+    }
+    for round in 0..15 {
+        let name = format!("begun{round}");
+        host.wait_for_log(&name, "berth: ready").await;
+        assert_eq!(
+            host.request("POST", &format!("/containers/{name}/stop?t=20"), None)
+                .await
+                .0,
+            204,
+            "one that says it runs can be stopped"
+        );
+    }
+    host.stop().await;
+}

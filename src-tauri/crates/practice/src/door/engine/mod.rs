@@ -46,7 +46,10 @@ pub async fn serve(model: Arc<Model>, stream: Box<dyn ByteStream>) {
             if !model.faults().engine_up(true) {
                 return Err(std::io::Error::other("the engine is gone"));
             }
-            Ok(answer(&model, request).await)
+            // In a task of its own: what was begun is finished, whatever becomes of the connection.
+            tokio::spawn(async move { answer(&model, request).await })
+                .await
+                .map_err(std::io::Error::other)
         }
     });
     let connection = hyper::server::conn::http1::Builder::new()

@@ -167,19 +167,23 @@ impl Handler for Connection {
         let (far, near) = pipe();
         let model = Arc::clone(&self.model);
         let engine_port = port == 2375 && matches!(host, "127.0.0.1" | "localhost");
-        if engine_port && model.faults().engine_up(false) {
-            tokio::spawn(engine::serve(model, Box::new(far)));
+        let inside = if engine_port && model.faults().engine_up(false) {
+            tokio::spawn(engine::serve(model, Box::new(far)))
         } else if let (Ok(address), Ok(port)) = (host.parse(), u16::try_from(port))
             && let Some(sql) = model.listening(address, port)
         {
-            tokio::spawn(async move { sql.serve(Box::new(far)).await });
+            tokio::spawn(async move { sql.serve(Box::new(far)).await })
         } else {
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
             return Ok(());
-        }
+        };
         reply.accept().await;
         tokio::spawn(async move {
-            let (_, write) = join(channel, near).await;
+            let (ended, write) = join(channel, near).await;
+            if !ended && engine_port {
+                // An answer that lasts would go on until it next has something to say.
+                inside.abort();
+            }
             let _ = write.eof().await;
             let _ = write.close().await;
             drop(slot);
@@ -248,11 +252,13 @@ async fn run_session(model: Arc<Model>, mut channel: Channel<Msg>, handle: Handl
         },
         Command::DialStdio if model.faults().engine_up(false) => {
             let (far, near) = pipe();
-            tokio::spawn(engine::serve(model, Box::new(far)));
+            let inside = tokio::spawn(engine::serve(model, Box::new(far)));
             let (ended, write) = join(channel, near).await;
             if ended {
                 let _ = write.exit_status(0).await;
                 let _ = write.eof().await;
+            } else {
+                inside.abort();
             }
             let _ = write.close().await;
         }
