@@ -59,12 +59,17 @@ impl Endpoints {
             .any(|h| h.instance == instance && lock(&h.problem).is_none())
     }
 
-    /// Why the port of an instance does not listen.
-    pub(crate) fn problem(&self, instance: &str) -> Option<String> {
-        lock(&self.held)
-            .values()
-            .find(|h| h.instance == instance)
-            .and_then(|h| lock(&h.problem).clone())
+    /// Why the port of an instance does not listen for it.
+    pub(crate) fn problem(&self, instance: &str, port: u16) -> Option<String> {
+        let held = lock(&self.held);
+        let there = held.get(&port)?;
+        if there.instance == instance {
+            return lock(&there.problem).clone();
+        }
+        Some(format!(
+            "The local port {port} is held for `{}/{}`",
+            there.host, there.name
+        ))
     }
 
     pub(crate) fn holds(&self, port: u16) -> bool {

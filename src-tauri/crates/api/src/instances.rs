@@ -428,7 +428,7 @@ pub(crate) async fn view_now(
 }
 
 fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceView {
-    let problem = berth.endpoints.problem(&record.id);
+    let problem = berth.endpoints.problem(&record.id, record.port);
     let state = if fresh {
         record.state.clone()
     } else {

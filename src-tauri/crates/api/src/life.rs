@@ -240,7 +240,7 @@ pub(crate) async fn bring_up(
             record.state = State::Running.as_str().to_owned();
             record.seen_at = Some(now());
             instances::remember(berth, record.clone()).await?;
-            match berth.endpoints.problem(&labels.id) {
+            match berth.endpoints.problem(&labels.id, labels.port) {
                 Some(problem) => Err(Error::failed(problem).hint(format!(
                     "End what listens there: the port comes up by itself then. Strings to `{}` name it, so Berth does not change it",
                     labels.name
