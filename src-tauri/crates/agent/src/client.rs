@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Read,
     process::Stdio,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,6 +27,8 @@ use crate::{
 
 /// How long an agent may take from its start to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(15);
+/// How long a client waits before it starts an agent again, after one that found the lock taken.
+const START_AGAIN: Duration = Duration::from_millis(200);
 /// How long a running agent may take to answer the handshake.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
@@ -88,15 +91,23 @@ impl Client {
             paths.prepare()?;
         }
         let deadline = Instant::now() + START_LIMIT;
-        let mut started = None;
+        let mut started: Option<std::process::Child> = None;
+        let mut start_again = Instant::now();
+        let mut replaced = false;
         let mut pause = Duration::from_millis(5);
         loop {
-            match UnixStream::connect(paths.socket()).await {
+            let problem = match UnixStream::connect(paths.socket()).await {
                 Ok(stream) => {
-                    match Self::hello(stream, start, version).await? {
+                    // What took the place of an older one is not replaced in turn: that would go on for ever.
+                    match Self::hello(stream, start, version, !replaced).await? {
                         Hello::Ready(client) => return Ok(client),
-                        // Gone, or going: start a new one in its place.
-                        Hello::Replaced => {}
+                        Hello::Replaced => {
+                            replaced = true;
+                            "the older one has not ended yet".to_owned()
+                        }
+                        Hello::Closed => {
+                            "it closed the connection before it said who it is".to_owned()
+                        }
                     }
                 }
                 Err(_) if start == Start::Never => {
@@ -104,38 +115,47 @@ impl Client {
                         .hint("Any command that needs one starts it"));
                 }
                 Err(e) => {
-                    let child = match &mut started {
-                        None => started.insert(spawn(paths)?),
-                        Some(child) => child,
-                    };
-                    // Another client's agent may have won the lock: then ours ended well and the socket is about to be there.
-                    if let Ok(Some(status)) = child.try_wait()
-                        && !status.success()
-                    {
-                        return Err(Error::failed("Berth's agent did not start")
-                            .because(format!("it ended with {status}"))
-                            .because(last_words(paths).await)
-                            .hint(format!("Its log is `{}`", paths.log().display())));
+                    if let Some(child) = &mut started {
+                        match child.try_wait() {
+                            Ok(Some(status)) if !status.success() => {
+                                return Err(did_not_start(paths, child, status).await);
+                            }
+                            // Another agent holds the lock. It is about to listen; or it is just ending, has closed its
+                            // socket already, and ours came too early.
+                            Ok(Some(_)) => {
+                                started = None;
+                                start_again = Instant::now() + START_AGAIN;
+                            }
+                            Ok(None) | Err(_) => {}
+                        }
+                    } else if Instant::now() >= start_again {
+                        started = Some(spawn(paths)?);
                     }
-                    if Instant::now() >= deadline {
-                        return Err(Error::new(
-                            Code::TimedOut,
-                            format!(
-                                "Berth's agent did not answer in {} s",
-                                START_LIMIT.as_secs()
-                            ),
-                        )
-                        .because(e.to_string())
-                        .hint(format!("Its log is `{}`", paths.log().display())));
-                    }
+                    e.to_string()
                 }
+            };
+            if Instant::now() >= deadline {
+                return Err(Error::new(
+                    Code::TimedOut,
+                    format!(
+                        "Berth's agent did not answer in {} s",
+                        START_LIMIT.as_secs()
+                    ),
+                )
+                .because(problem)
+                .hint(format!("Its log is `{}`", paths.log().display())));
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
         }
     }
 
-    async fn hello(stream: UnixStream, start: Start, version: &str) -> Result<Hello> {
+    async fn hello(
+        stream: UnixStream,
+        start: Start,
+        version: &str,
+        may_replace: bool,
+    ) -> Result<Hello> {
         check_peer(&stream)?;
         let (mut reader, mut writer) = wire::split(stream);
         let greeted = timeout(HELLO_LIMIT, async {
@@ -156,7 +176,7 @@ impl Client {
                 busy,
             }))) => (protocol, version, pid, busy),
             // It is just ending: its socket was still there.
-            Ok(Ok(None) | Err(_)) => return Ok(Hello::Replaced),
+            Ok(Ok(None) | Err(_)) => return Ok(Hello::Closed),
             Ok(Ok(Some(_))) => {
                 return Err(Error::failed(
                     "What answers on Berth's socket is not its agent",
@@ -168,7 +188,7 @@ impl Client {
             }
         };
         let older = is_older(&theirs, version);
-        if older && start != Start::Never {
+        if older && may_replace && start != Start::Never {
             let force = start == Start::Replace;
             writer.send(&FromClient::Stop { force }).await?;
             return match timeout(HELLO_LIMIT, reader.next::<FromAgent>()).await {
@@ -177,10 +197,11 @@ impl Client {
                     "An older Berth is still working in the background",
                 )
                 .because(format!(
-                    "its agent {theirs} has {operations} operations under way; this is {version}"
+                    "{} in its agent {theirs}; this is {version}",
+                    under_way(operations)
                 ))
                 .detail("agent_busy", operations.to_string())
-                .hint("Wait for them to end, or replace it with `berth agent stop --force`")),
+                .hint("Wait until it is done, or end it with `berth agent stop --force`")),
                 _ => {
                     // Its socket closes when it has ended.
                     let _ = timeout(START_LIMIT, async {
@@ -192,9 +213,11 @@ impl Client {
             };
         }
         if protocol != PROTOCOL {
-            return Err(Error::failed("Berth's agent speaks another protocol than this command")
-                .because(format!("the agent is {theirs} and has {busy} operations under way, this is {version}"))
-                .hint("Update Berth, or end the agent with `berth agent stop --force`"));
+            return Err(
+                Error::failed("Berth's agent and this command are of different versions and do not understand each other")
+                    .because(format!("the agent is {theirs}, this is {version}; in the agent {}", under_way(busy)))
+                    .hint("Update Berth, or end the agent with `berth agent stop --force`: strings of tunnelled instances work again after the next command"),
+            );
         }
         let (frames, mut outgoing) = mpsc::channel::<FromClient>(64);
         tokio::spawn(async move {
@@ -302,44 +325,81 @@ impl Client {
         })
     }
 
-    /// Ends the agent and waits until it has.
+    /// Ends the agent and waits until it has. With `force` one that does not end by itself is killed: nothing is lost
+    /// with it that is not found again on the hosts.
     ///
     /// # Errors
-    /// [`Code::Refused`] while it is busy, unless `force`.
+    /// [`Code::Refused`] while it is busy, unless `force`; [`Code::TimedOut`] where it does not end.
     pub async fn stop(paths: &Paths, force: bool) -> Result<()> {
         let stream = UnixStream::connect(paths.socket())
             .await
             .map_err(|_| Error::not_found("No agent of Berth runs"))?;
-        check_peer(&stream)?;
+        let pid = check_peer(&stream)?;
         let (mut reader, mut writer) = wire::split(stream);
-        writer
-            .send(&FromClient::Hello {
-                protocol: PROTOCOL,
-                version: VERSION.to_owned(),
-            })
-            .await?;
-        writer.send(&FromClient::Stop { force }).await?;
-        let ended = timeout(START_LIMIT, async {
+        let asked = timeout(HELLO_LIMIT, async {
+            writer
+                .send(&FromClient::Hello {
+                    protocol: PROTOCOL,
+                    version: VERSION.to_owned(),
+                })
+                .await?;
+            writer.send(&FromClient::Stop { force }).await?;
             loop {
                 match reader.next::<FromAgent>().await {
                     Ok(Some(FromAgent::Busy { operations })) => {
                         return Err(Error::new(Code::Refused, "Berth's agent is busy")
-                            .because(format!("{operations} operations are under way"))
-                            .hint("Wait for them to end, or say `--force`"));
+                            .because(under_way(operations))
+                            .hint("Wait for it to end, or say `--force`"));
                     }
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return Ok(()),
+                    Ok(Some(FromAgent::Welcome { .. })) => {}
+                    Ok(Some(_) | None) | Err(_) => return Ok(()),
                 }
             }
         })
         .await;
-        ended.unwrap_or_else(|_| Err(Error::new(Code::TimedOut, "Berth's agent did not end")))
+        let limit = match asked {
+            Ok(Ok(())) => START_LIMIT,
+            Ok(Err(e)) if e.code() == Code::Refused => return Err(e),
+            Ok(Err(_)) | Err(_) => Duration::ZERO,
+        };
+        let end = Instant::now() + limit;
+        while !has_ended(paths, pid) {
+            if Instant::now() >= end {
+                if !force {
+                    return Err(Error::new(Code::TimedOut, "Berth's agent did not end")
+                        .hint("End it with `berth agent stop --force`"));
+                }
+                if let Some(pid) = pid {
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                }
+                // The kernel gives the lock back with the process.
+                let end = Instant::now() + HELLO_LIMIT;
+                while !has_ended(paths, pid) {
+                    if Instant::now() >= end {
+                        return Err(Error::new(Code::TimedOut, "Berth's agent cannot be ended"));
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+}
+
+fn under_way(operations: usize) -> String {
+    match operations {
+        1 => "one operation is under way".to_owned(),
+        n => format!("{n} operations are under way"),
     }
 }
 
 enum Hello {
     Ready(Client),
+    /// An older one was told to end: start a new one in its place.
     Replaced,
+    /// It is just ending, or it is no agent at all.
+    Closed,
 }
 
 /// A command that is under way.
@@ -424,12 +484,13 @@ fn gone() -> Error {
         .hint("Run the command again: everything is found again from the hosts")
 }
 
-fn check_peer(stream: &UnixStream) -> Result<()> {
+/// Refuses another user's socket; answers who listens there, where the system tells.
+fn check_peer(stream: &UnixStream) -> Result<Option<rustix::process::Pid>> {
     let peer = stream.peer_cred().map_err(|e| {
         Error::failed("Who listens on Berth's socket cannot be told").because(e.to_string())
     })?;
     if peer.uid() == rustix::process::geteuid().as_raw() {
-        Ok(())
+        Ok(peer.pid().and_then(rustix::process::Pid::from_raw))
     } else {
         Err(Error::new(
             Code::Refused,
@@ -438,30 +499,75 @@ fn check_peer(stream: &UnixStream) -> Result<()> {
     }
 }
 
-/// The child outlives us: it makes a session of its own first thing, and its streams go nowhere.
+/// The child outlives us: it makes a session of its own first thing. Its standard error is read only where it ends at
+/// once, since it has no log yet then; our end closes with the [`std::process::Child`].
 fn spawn(paths: &Paths) -> Result<std::process::Child> {
-    let program = std::env::current_exe()
-        .map_err(|e| Error::failed("Berth cannot find its own program").because(e.to_string()))?;
+    let program = match paths.program() {
+        Some(program) => program.to_owned(),
+        None => std::env::current_exe().map_err(|e| {
+            Error::failed("Berth cannot find its own program").because(e.to_string())
+        })?,
+    };
     std::process::Command::new(program)
         .args(["agent", "serve"])
         .env("BERTH_HOME", paths.folder())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| Error::failed("Berth's agent cannot be started").because(e.to_string()))
 }
 
-async fn last_words(paths: &Paths) -> String {
-    let path = paths.log();
-    let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await;
-    let text = text.ok().and_then(Result::ok).unwrap_or_default();
-    text.lines()
-        .rev()
-        .find(|l| !l.trim().is_empty())
-        .unwrap_or("its log is empty")
-        .to_owned()
+async fn did_not_start(
+    paths: &Paths,
+    child: &mut std::process::Child,
+    status: std::process::ExitStatus,
+) -> Error {
+    let said = child.stderr.take();
+    let log = paths.log();
+    let lines = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        if let Some(said) = said {
+            let _ = said.take(64 << 10).read_to_string(&mut text);
+        }
+        if text.trim().is_empty() {
+            text = std::fs::read_to_string(log).unwrap_or_default();
+            text = text.lines().last().unwrap_or_default().to_owned();
+        }
+        text
+    })
+    .await
+    .unwrap_or_default();
+    let mut error = Error::failed("Berth's agent did not start");
+    let mut hint = None;
+    for line in lines.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        match line.strip_prefix("hint: ") {
+            Some(text) => hint = Some(text.to_owned()),
+            None => {
+                let text = line
+                    .strip_prefix("error: ")
+                    .or_else(|| line.strip_prefix("because: "))
+                    .unwrap_or(line);
+                error = error.because(text);
+            }
+        }
+    }
+    if error.causes().is_empty() {
+        error = error.because(format!("it ended with {status}"));
+    }
+    error.hint(hint.unwrap_or_else(|| format!("Its log is `{}`", paths.log().display())))
+}
+
+/// Whether the agent that was this process has ended: it is gone, or gave the folder's lock back. Either may be hard to
+/// see: a process that nobody waited for stays a zombie, and another agent may hold the lock by now.
+fn has_ended(paths: &Paths, pid: Option<rustix::process::Pid>) -> bool {
+    let gone = pid
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
+    gone || match std::fs::File::open(paths.lock()) {
+        Ok(file) => file.try_lock_shared().is_ok(),
+        Err(_) => true,
+    }
 }
 
 /// Compares `1.2.3` by number; what cannot be read is not older.

@@ -12,6 +12,7 @@ use berth_core::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     folder: PathBuf,
+    program: Option<PathBuf>,
 }
 
 impl Paths {
@@ -24,7 +25,10 @@ impl Paths {
             let folder = std::path::absolute(&folder).map_err(|e| {
                 Error::failed("`BERTH_HOME` is no usable path").because(e.to_string())
             })?;
-            return Ok(Self { folder });
+            return Ok(Self {
+                folder,
+                program: None,
+            });
         }
         let home = env::home_dir().filter(|h| h.is_absolute()).ok_or_else(|| {
             Error::failed("There is no home folder for Berth's files")
@@ -39,7 +43,10 @@ impl Paths {
                 .unwrap_or_else(|| home.join(".local/share"))
                 .join("berth")
         };
-        Ok(Self { folder })
+        Ok(Self {
+            folder,
+            program: None,
+        })
     }
 
     /// A given folder; for tests.
@@ -47,7 +54,20 @@ impl Paths {
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            program: None,
         }
+    }
+
+    /// The same folder, with another program than the running one started as its agent; for tests.
+    #[must_use]
+    pub fn served_by(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// What is started as the agent; none means the running program.
+    pub(crate) fn program(&self) -> Option<&Path> {
+        self.program.as_deref()
     }
 
     /// The folder itself.

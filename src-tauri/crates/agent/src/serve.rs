@@ -13,7 +13,7 @@ use std::{
 };
 
 use berth_api::{Berth, Surroundings, dto::ErrorView, table};
-use berth_core::{Error, Result, ResultExt};
+use berth_core::{Code, Error, Result, ResultExt};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::mpsc,
@@ -113,12 +113,13 @@ async fn serve(paths: &Paths, idle: Duration) -> Result<()> {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let house = house.clone();
+                    // Counted here and not in its task: this loop must not find itself idle before the task has run.
+                    let counted = Counted::new(&house.clients);
                     clients.spawn(async move {
-                        house.clients.fetch_add(1, Ordering::Relaxed);
+                        let _counted = counted;
                         if let Err(e) = house.client(stream).await {
                             tracing::debug!("a client left: {e}");
                         }
-                        house.clients.fetch_sub(1, Ordering::Relaxed);
                     });
                 }
                 Err(e) => {
@@ -160,6 +161,22 @@ struct House {
     end: CancellationToken,
 }
 
+/// A client for as long as it lives, however it ends.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(clients: &Arc<AtomicUsize>) -> Self {
+        clients.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(clients))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 type Calls = Arc<Mutex<BTreeMap<u64, CancellationToken>>>;
 
 impl House {
@@ -179,6 +196,10 @@ impl House {
             return Err(Error::failed("A client did not say who it is"));
         };
         tracing::debug!(protocol, version, "a client came");
+        if self.end.is_cancelled() {
+            // Without a welcome it waits for us to end, and starts an agent of its own.
+            return Ok(());
+        }
         writer
             .send(&FromAgent::Welcome {
                 protocol: PROTOCOL,
@@ -224,8 +245,22 @@ impl House {
                     lock(&calls).insert(id, token.clone());
                     let (berth, out, calls) =
                         (Arc::clone(&self.berth), out.clone(), Arc::clone(&calls));
+                    let end = self.end.clone();
                     tasks.spawn(async move {
-                        let last = answer(&berth, id, &command, body, secrets, &out, token).await;
+                        let last = match answer(&berth, id, &command, body, secrets, &out, token)
+                            .await
+                        {
+                            // Nobody who waits for it asked for that.
+                            FromAgent::Failed { id, error }
+                                if end.is_cancelled() && error.code == Code::Cancelled.as_str() =>
+                            {
+                                FromAgent::Failed {
+                                    id,
+                                    error: ErrorView::from(&stopped()),
+                                }
+                            }
+                            last => last,
+                        };
                         lock(&calls).remove(&id);
                         let _ = out.send(last).await;
                     });
@@ -259,6 +294,14 @@ impl House {
         let _ = timeout(Duration::from_secs(1), writing).await;
         Ok(())
     }
+}
+
+fn stopped() -> Error {
+    Error::new(
+        Code::Cancelled,
+        "Berth's agent was stopped before this was done",
+    )
+    .hint("`berth list` shows what is there")
 }
 
 async fn answer(
