@@ -167,7 +167,9 @@ pub(crate) enum Host {
     },
 }
 
+// `--version` is SQL Server's here.
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct Up {
     /// NAME or HOST/NAME; none takes the first free of sql2022, sql2022-2, …
     pub(crate) name: Option<String>,

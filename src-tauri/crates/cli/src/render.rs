@@ -24,7 +24,8 @@ pub(crate) fn note(text: impl AsRef<str>) {
 
 /// Prints an error: message, causes, hint. The one place that does.
 pub(crate) fn error(error: &Error) {
-    if error.code() == Code::Cancelled && error.causes().is_empty() {
+    if error.code() == Code::Cancelled && error.causes().is_empty() && error.what_to_do().is_none()
+    {
         note("Cancelled");
         return;
     }

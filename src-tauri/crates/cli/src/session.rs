@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{IsTerminal, Read},
     path::Path,
+    sync::Once,
 };
 
 use berth_agent::{Client, Paths, Reply, client::Start};
@@ -12,6 +13,7 @@ use berth_api::{
     table::{self, Command},
 };
 use berth_core::{Code, Error, Result, Secret};
+use tokio::sync::Notify;
 
 use crate::render::{self, Progress};
 
@@ -28,7 +30,8 @@ impl Session {
         let client = match Client::connect(&paths, Start::IfNeeded).await {
             Err(e)
                 if e.get_detail("agent_busy").is_some()
-                    && confirm("Replace the older agent, and cut off what it is doing?")? =>
+                    && confirm("Replace the older agent, and cut off what it is doing?")
+                        .await? =>
             {
                 Client::connect(&paths, Start::Replace).await?
             }
@@ -65,8 +68,32 @@ impl Session {
         }
     }
 
-    /// Watches an operation to its end. Ctrl-C cancels it and waits until it has cleaned up; a second one leaves at once.
-    pub(crate) async fn watch(&self, started: dto::Started) -> Result<dto::Outcome> {
+    /// Starts an operation and watches it to its end. Ctrl-C cancels it and waits until it has cleaned up; a second one
+    /// leaves at once.
+    pub(crate) async fn operate<C: Command<Response = dto::Started>>(
+        &self,
+        request: &C::Request,
+    ) -> Result<dto::Outcome> {
+        let mut call = Box::pin(self.client.call::<C>(request, BTreeMap::new()));
+        let started = tokio::select! {
+            reply = &mut call => reply?.body,
+            () = interrupted() => {
+                // It may have begun by now, and only its answer says what to cancel.
+                let reply = tokio::select! {
+                    reply = call => reply?,
+                    () = interrupted() => return Err(table::cancelled()
+                        .because("whether it has begun is not known")
+                        .hint("`berth list` shows what is there")),
+                };
+                interrupt_again();
+                reply.body
+            }
+        };
+        self.watch(started).await
+    }
+
+    /// Watches an operation that was started.
+    async fn watch(&self, started: dto::Started) -> Result<dto::Outcome> {
         let id = dto::OperationId {
             operation: started.operation,
         };
@@ -101,44 +128,73 @@ impl Session {
     }
 }
 
-/// Ctrl-C, or a polite request to end from a CI system.
+/// One Ctrl-C, or one polite request to end from a CI system. From the first call on none is lost, also while nobody waits.
 pub(crate) async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        use tokio::signal::unix::{SignalKind, signal};
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            // Where it cannot be watched the system's own way of ending a process stays.
+            if let Ok(mut signals) = signal(kind) {
+                tokio::spawn(async move {
+                    while signals.recv().await.is_some() {
+                        interrupt_again();
+                    }
+                });
+            }
         }
-    }
+    });
+    INTERRUPTS.notified().await;
 }
 
-/// Asks a question on the terminal; no terminal means no.
-pub(crate) fn confirm(question: &str) -> Result<bool> {
+static INTERRUPTS: Notify = Notify::const_new();
+
+/// Hands an interrupt to whoever waits next.
+fn interrupt_again() {
+    INTERRUPTS.notify_one();
+}
+
+/// Asks a question on the terminal; no terminal means no. Ctrl-C ends it.
+pub(crate) async fn confirm(question: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(false);
     }
     render::note(format!("{question} (yes/no)"));
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| Error::failed("The answer could not be read").because(e.to_string()))?;
+    let read = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let failed = |why: String| Error::failed("The answer could not be read").because(why);
+    let answer = tokio::select! {
+        read = read => read.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?,
+        () = interrupted() => return Err(table::cancelled()),
+    };
     Ok(matches!(
         answer.trim().to_ascii_lowercase().as_str(),
         "y" | "yes"
     ))
 }
 
-/// Asks for a secret on the terminal, unseen; `None` without a terminal.
-pub(crate) fn ask_secret(question: &str) -> Option<Secret> {
+/// Asks for a secret on the terminal, unseen; `None` without a terminal. Ctrl-C ends it.
+pub(crate) async fn ask_secret(question: &str) -> Result<Option<Secret>> {
     if !std::io::stdin().is_terminal() {
-        return None;
+        return Ok(None);
     }
-    rpassword::prompt_password(format!("{question}: "))
-        .ok()
-        .map(Secret::from)
+    // Its reader is left behind by Ctrl-C, and would leave the terminal as it set it: without echo.
+    let terminal = std::io::stdin();
+    let before = rustix::termios::tcgetattr(&terminal).ok();
+    let question = format!("{question}: ");
+    let read = tokio::task::spawn_blocking(move || rpassword::prompt_password(question));
+    tokio::select! {
+        read = read => Ok(read.ok().and_then(|r| r.ok()).map(Secret::from)),
+        () = interrupted() => {
+            if let Some(before) = before {
+                let _ = rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &before);
+            }
+            render::note("");
+            Err(table::cancelled())
+        }
+    }
 }
 
 /// Reads one line of a secret from standard input.

@@ -83,11 +83,7 @@ pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
         name: name.clone(),
         data: Some("delete".into()),
     };
-    let removed = async {
-        let started = session.call::<table::InstanceRemove>(&removal).await?.body;
-        session.watch(started).await
-    }
-    .await;
+    let removed = session.operate::<table::InstanceRemove>(&removal).await;
     // What went wrong first is what matters.
     result?;
     removed?;
@@ -110,8 +106,7 @@ pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
 /// Makes the instance. A machine without a keychain that answers, such as a server without a desktop, gets a password file,
 /// as `--password-file` would; it is said, and the file goes with the instance.
 async fn make(session: &Session, up: dto::Up) -> Result<(dto::Outcome, Option<PathBuf>)> {
-    let started = session.call::<table::InstanceUp>(&up).await?.body;
-    match session.watch(started).await {
+    match session.operate::<table::InstanceUp>(&up).await {
         Ok(outcome) => Ok((outcome, None)),
         Err(e) if matches!(e.code(), Code::NoKeychain | Code::KeychainLocked) => {
             // One for each demo: another one may have been kept, and its instance needs its own.
@@ -127,8 +122,7 @@ async fn make(session: &Session, up: dto::Up) -> Result<(dto::Outcome, Option<Pa
                 password_file: Some(absolute(&file)?),
                 ..up
             };
-            let started = session.call::<table::InstanceUp>(&up).await?.body;
-            Ok((session.watch(started).await?, Some(file)))
+            Ok((session.operate::<table::InstanceUp>(&up).await?, Some(file)))
         }
         Err(e) => Err(e),
     }

@@ -174,13 +174,13 @@ async fn add(
                     return Err(e);
                 };
                 render::note(format!("{}\n  {algorithm} {fingerprint}", e.message()));
-                if !confirm("Is that the key of your host?")? {
+                if !confirm("Is that the key of your host?").await? {
                     return Err(e);
                 }
                 request.trust_host_key = Some(fingerprint.to_owned());
             }
             Code::PassphraseNeeded if !secrets.contains_key("passphrase") => {
-                match ask_secret("Passphrase of the key file") {
+                match ask_secret("Passphrase of the key file").await? {
                     Some(passphrase) => {
                         secrets.insert("passphrase".into(), passphrase);
                     }
@@ -190,7 +190,7 @@ async fn add(
             Code::SignInRefused
                 if request.identities.is_empty() && !secrets.contains_key("password") =>
             {
-                match ask_secret("Password") {
+                match ask_secret("Password").await? {
                     Some(password) => {
                         secrets.insert("password".into(), password);
                     }

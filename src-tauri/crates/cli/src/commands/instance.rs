@@ -31,8 +31,7 @@ pub(crate) async fn up(session: &Session, up: Up) -> Result<u8> {
     if let Some(format) = &up.format {
         berth_core::connection::format(format)?;
     }
-    let started = session.call::<table::InstanceUp>(&request).await?.body;
-    let outcome = session.watch(started).await?;
+    let outcome = session.operate::<table::InstanceUp>(&request).await?;
     let instance = outcome
         .instance
         .ok_or_else(|| Error::failed("The instance went away meanwhile"))?;
@@ -215,51 +214,42 @@ pub(crate) async fn show(session: &Session, name: String, as_json: bool) -> Resu
 }
 
 pub(crate) async fn start(session: &Session, timed: Timed) -> Result<u8> {
-    let started = session
-        .call::<table::InstanceStart>(&dto::Timed {
+    let outcome = session
+        .operate::<table::InstanceStart>(&dto::Timed {
             name: timed.name,
             timeout: timed.timeout,
         })
-        .await?
-        .body;
-    ended(session.watch(started).await?, "runs", "ran already")
+        .await?;
+    ended(outcome, "runs", "ran already")
 }
 
 pub(crate) async fn stop(session: &Session, timed: Timed) -> Result<u8> {
-    let started = session
-        .call::<table::InstanceStop>(&dto::Timed {
+    let outcome = session
+        .operate::<table::InstanceStop>(&dto::Timed {
             name: timed.name,
             timeout: timed.timeout,
         })
-        .await?
-        .body;
-    ended(
-        session.watch(started).await?,
-        "is stopped",
-        "was stopped already",
-    )
+        .await?;
+    ended(outcome, "is stopped", "was stopped already")
 }
 
 pub(crate) async fn restart(session: &Session, timed: Timed) -> Result<u8> {
-    let started = session
-        .call::<table::InstanceRestart>(&dto::Timed {
+    let outcome = session
+        .operate::<table::InstanceRestart>(&dto::Timed {
             name: timed.name,
             timeout: timed.timeout,
         })
-        .await?
-        .body;
-    ended(session.watch(started).await?, "runs again", "runs")
+        .await?;
+    ended(outcome, "runs again", "runs")
 }
 
 pub(crate) async fn remove(session: &Session, name: String, data: Option<String>) -> Result<u8> {
-    let started = session
-        .call::<table::InstanceRemove>(&dto::InstanceRemove {
+    let outcome = session
+        .operate::<table::InstanceRemove>(&dto::InstanceRemove {
             name: name.clone(),
             data,
         })
-        .await?
-        .body;
-    let outcome = session.watch(started).await?;
+        .await?;
     out(format!("{name} is removed"));
     for text in outcome.notes {
         note(format!("note: {text}"));
