@@ -1,0 +1,707 @@
+//! One server over one data folder: its databases, logins, sessions and settings.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use berth_core::{Error, Result, Secret, secret::ExposeSecret};
+use chrono::NaiveDateTime;
+use rusqlite::Connection;
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::{
+    collation::Collation,
+    log::Log,
+    login::{self, Hash},
+    message::{self, Message, SqlResult},
+    store::{self, File, name_key, same_name},
+};
+
+/// What an instance is set up with. It holds for the first start; later starts keep what the folder says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `@@SERVERNAME`; upper case is customary.
+    pub server_name: String,
+    /// The version that is played: 2014, 2016, 2017, 2019, 2022 or 2025.
+    pub version: u16,
+    /// `Express`, `Developer`, `Standard`, …
+    pub edition: String,
+    /// A collation's name; empty for `SQL_Latin1_General_CP1_CI_AS`.
+    pub collation: String,
+    /// The memory limit of the container in MiB, where it has one.
+    pub memory_mb: Option<u32>,
+}
+
+/// A database of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pub(crate) id: i32,
+    pub(crate) name: String,
+    pub(crate) file: String,
+    /// The owner's security identifier.
+    pub(crate) owner: Vec<u8>,
+    pub(crate) collation: String,
+    pub(crate) created: String,
+    pub(crate) compat: i32,
+    /// 0 MULTI_USER, 1 SINGLE_USER, 2 RESTRICTED_USER
+    pub(crate) access: i32,
+    pub(crate) read_only: bool,
+    pub(crate) online: bool,
+    pub(crate) recovery: String,
+    pub(crate) snapshot_reads: bool,
+}
+
+/// A login of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub(crate) id: i32,
+    pub(crate) name: String,
+    pub(crate) sid: Vec<u8>,
+    pub(crate) hash: Option<Hash>,
+    pub(crate) database: String,
+    pub(crate) language: String,
+    pub(crate) disabled: bool,
+    pub(crate) policy: bool,
+    pub(crate) expiration: bool,
+    pub(crate) created: String,
+    pub(crate) modified: String,
+    /// Server roles that it is a member of.
+    pub(crate) roles: Vec<String>,
+}
+
+impl Login {
+    pub(crate) fn is_sysadmin(&self) -> bool {
+        self.id == 1 || self.roles.iter().any(|r| r == "sysadmin")
+    }
+}
+
+/// How others reach a running session.
+#[derive(Default)]
+pub(crate) struct Control {
+    /// The client sent an attention.
+    pub(crate) cancel: AtomicBool,
+    /// Somebody ended the session.
+    pub(crate) kill: AtomicBool,
+    pub(crate) ended: Notify,
+}
+
+impl Control {
+    pub(crate) fn end(&self) {
+        self.kill.store(true, Ordering::Release);
+        self.ended.notify_one();
+    }
+}
+
+/// What others may know of a session.
+pub(crate) struct Seen {
+    pub(crate) login: String,
+    pub(crate) login_id: i32,
+    pub(crate) host: String,
+    pub(crate) program: String,
+    pub(crate) database: i32,
+    pub(crate) since: NaiveDateTime,
+    pub(crate) control: Arc<Control>,
+}
+
+pub(crate) struct State {
+    pub(crate) databases: Vec<Database>,
+    pub(crate) logins: Vec<Login>,
+    pub(crate) sessions: HashMap<u16, Seen>,
+    /// `sp_configure`: configured and running value by name.
+    pub(crate) settings: HashMap<String, (i64, i64)>,
+    master: Connection,
+}
+
+/// One SQL Server instance over one data folder.
+///
+/// It speaks T-SQL and answers like SQL Server, and says in `@@VERSION` that it is none.
+pub struct SqlServer {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) collation: Collation,
+    pub(crate) started: NaiveDateTime,
+    pub(crate) log: Log,
+    is_new: bool,
+    state: Mutex<State>,
+    next_transaction: AtomicU64,
+    stop: watch::Sender<bool>,
+}
+
+/// Most sessions at one time. Each has a thread of its own.
+const SESSIONS: usize = 512;
+
+pub(crate) fn now() -> NaiveDateTime {
+    chrono::Local::now().naive_local()
+}
+
+pub(crate) fn now_text() -> String {
+    now().format("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
+fn file_error(path: &Path, e: impl std::fmt::Display) -> Error {
+    Error::failed(format!(
+        "The SQL server's data in `{}` cannot be opened",
+        path.display()
+    ))
+    .because(e.to_string())
+    .hint("Check that the folder can be written and that the disk is not full")
+}
+
+const MASTER: &str = "
+CREATE TABLE IF NOT EXISTS server_database (id INTEGER PRIMARY KEY, name TEXT NOT NULL, file TEXT NOT NULL, owner BLOB NOT NULL,
+    collation TEXT NOT NULL, created TEXT NOT NULL, compat INTEGER NOT NULL, access INTEGER NOT NULL, read_only INTEGER NOT NULL,
+    online INTEGER NOT NULL, recovery TEXT NOT NULL, snapshot_reads INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS server_login (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sid BLOB NOT NULL, salt BLOB, rounds INTEGER,
+    hash BLOB, database TEXT NOT NULL, language TEXT NOT NULL, disabled INTEGER NOT NULL, policy INTEGER NOT NULL,
+    expiration INTEGER NOT NULL, created TEXT NOT NULL, modified TEXT NOT NULL, roles TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS server_setting (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS server_fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+";
+
+impl SqlServer {
+    /// Opens the folder's instance, and makes it the first time: `master`, `tempdb`, `model`, `msdb`, and `sa`, disabled.
+    ///
+    /// Blocks on files.
+    ///
+    /// # Errors
+    /// The folder cannot be used, was written by a newer version, or an option is wrong.
+    pub fn open(dir: &Path, options: Options) -> Result<Arc<Self>> {
+        std::fs::create_dir_all(dir).map_err(|e| file_error(dir, e))?;
+        let path = dir.join("master.sqlite");
+        let is_new = !path.exists();
+        if product(options.version).is_none() {
+            return Err(Error::usage(format!(
+                "The practice host plays no SQL Server `{}`",
+                options.version
+            ))
+            .hint("Choose 2014, 2016, 2017, 2019, 2022 or 2025"));
+        }
+        let asked = if options.collation.is_empty() {
+            Collation::DEFAULT_NAME
+        } else {
+            &options.collation
+        };
+        if Collation::parse(asked).is_none() {
+            return Err(Error::usage(format!("`{asked}` is not a collation"))
+                .hint("Use a name such as `SQL_Latin1_General_CP1_CI_AS`"));
+        }
+        let fail = |e: rusqlite::Error| file_error(&path, e);
+        let log = Log::open(dir).map_err(|e| file_error(dir, e))?;
+        let master = if is_new {
+            // Under another name until it is complete: a half-made master would look like a finished one.
+            let draft = dir.join("master.draft");
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(dir.join(format!("master.draft{suffix}")));
+            }
+            {
+                let file = File::create(
+                    &draft,
+                    Collation::parse(asked).unwrap_or(Collation::DEFAULT),
+                )
+                .map_err(fail)?;
+                Self::fill_master(&file.db, dir, &options, asked).map_err(fail)?;
+                // Everything into the one file that is renamed.
+                file.db
+                    .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;")
+                    .map_err(fail)?;
+            }
+            std::fs::rename(&draft, &path).map_err(|e| file_error(&path, e))?;
+            store::connect(&path, false).map_err(fail)?
+        } else {
+            let db = store::connect(&path, false).map_err(fail)?;
+            let format: i64 = db
+                .pragma_query_value(None, "user_version", |r| r.get(0))
+                .map_err(fail)?;
+            if format > store::FORMAT {
+                return Err(Error::failed(format!(
+                    "The SQL server's data in `{}` was written by a newer Berth",
+                    dir.display()
+                ))
+                .because(format!(
+                    "its format is {format}, this one knows {}",
+                    store::FORMAT
+                ))
+                .hint("Update Berth, or use another folder"));
+            }
+            db
+        };
+        master
+            .execute_batch("PRAGMA synchronous = FULL")
+            .map_err(fail)?;
+        let fact = |name: &str| -> rusqlite::Result<String> {
+            master.query_row(
+                "SELECT value FROM server_fact WHERE name = ?1",
+                [name],
+                |r| r.get(0),
+            )
+        };
+        let collation_name = fact("collation").map_err(fail)?;
+        let written: u16 = fact("version").map_err(fail)?.parse().unwrap_or(0);
+        if written > options.version {
+            return Err(Error::failed(format!(
+                "The data in `{}` is of SQL Server {written}, newer than {}",
+                dir.display(),
+                options.version
+            ))
+            .hint(
+                "Start it with the version that wrote it; databases cannot go back to an older one",
+            ));
+        }
+        if written < options.version {
+            master
+                .execute(
+                    "UPDATE server_fact SET value = ?1 WHERE name = 'version'",
+                    [options.version.to_string()],
+                )
+                .map_err(fail)?;
+        }
+        let collation = Collation::parse(&collation_name).unwrap_or(Collation::DEFAULT);
+        // tempdb begins anew with every start.
+        let tempdb = dir.join("tempdb.sqlite");
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(dir.join(format!("tempdb.sqlite{suffix}")));
+        }
+        File::create(&tempdb, collation).map_err(fail)?;
+        let state = State::load(master).map_err(fail)?;
+        let options = Options {
+            collation: collation_name,
+            ..options
+        };
+        let server = Arc::new(Self {
+            dir: dir.to_owned(),
+            collation,
+            started: now(),
+            log,
+            is_new,
+            state: Mutex::new(state),
+            next_transaction: AtomicU64::new(1),
+            stop: watch::channel(false).0,
+            options,
+        });
+        server.log_start();
+        Ok(server)
+    }
+
+    fn fill_master(
+        db: &Connection,
+        dir: &Path,
+        options: &Options,
+        collation: &str,
+    ) -> rusqlite::Result<()> {
+        let parsed = Collation::parse(collation).unwrap_or(Collation::DEFAULT);
+        db.execute_batch(MASTER)?;
+        for (name, value) in [
+            ("collation", collation.to_owned()),
+            ("version", options.version.to_string()),
+        ] {
+            db.execute("INSERT INTO server_fact VALUES (?1, ?2)", (name, value))?;
+        }
+        let compat = i32::from(product(options.version).map_or(16, |p| p.major)).saturating_mul(10);
+        for (id, name, recovery) in [
+            (1, "master", "SIMPLE"),
+            (2, "tempdb", "SIMPLE"),
+            (3, "model", "SIMPLE"),
+            (4, "msdb", "SIMPLE"),
+        ] {
+            db.execute(
+                "INSERT INTO server_database VALUES (?1, ?2, ?3, x'01', ?4, ?5, ?6, 0, 0, 1, ?7, 0)",
+                (id, name, format!("{name}.sqlite"), collation, now_text(), compat, recovery),
+            )?;
+            if id > 2 {
+                File::create(&dir.join(format!("{name}.sqlite")), parsed)?;
+            }
+        }
+        db.execute(
+            "INSERT INTO server_login VALUES (1, 'sa', x'01', NULL, NULL, NULL, 'master', 'us_english', 1, 1, 0, ?1, ?1, 'sysadmin')",
+            [now_text()],
+        )?;
+        db.execute_batch("INSERT INTO server_setting VALUES ('max server memory (MB)', 2147483647), ('show advanced options', 0)")
+    }
+
+    fn log_start(&self) {
+        for line in self.version_text().lines() {
+            self.log.write("Server", line.trim());
+        }
+        if let Some(mb) = self.options.memory_mb {
+            self.log.write("Server", &format!("Detected {mb} MB of RAM. This is an informational message; no user action is required."));
+        }
+        let names: Vec<String> = self
+            .state()
+            .databases
+            .iter()
+            .map(|d| d.name.clone())
+            .collect();
+        for name in &names {
+            self.log
+                .write("spid9s", &format!("Starting up database '{name}'."));
+        }
+        self.log.write("spid9s", "Recovery is complete. This is an informational message only. No user action is required.");
+        self.log.write(
+            "spid9s",
+            "SQL Server is now ready for client connections. This is an informational message; no user action is required.",
+        );
+    }
+
+    /// Whether [`Self::open`] made the system databases.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Sets the password of `sa` by SQL Server's policy and enables it. Until then `sa` is disabled.
+    ///
+    /// # Errors
+    /// The policy refuses the password; the text does not repeat it.
+    pub fn set_sa_password(&self, password: &Secret) -> Result<()> {
+        let text = password.expose_secret();
+        let refused = |e: message::SqlError| {
+            Error::failed("Unable to set the system administrator password")
+                .because(e.text.trim_end_matches('.'))
+                .hint("Use 8 to 128 characters with three of: upper case, lower case, digits, symbols")
+        };
+        let mut state = self.state();
+        let mut sa = state
+            .login("sa")
+            .cloned()
+            .ok_or_else(|| Error::failed("This server has no login `sa`"))?;
+        login::check_password(text, "sa", sa.policy).map_err(refused)?;
+        let units = zeroize::Zeroizing::new(text.encode_utf16().collect::<Vec<u16>>());
+        sa.hash = Some(Hash::new(&units).map_err(refused)?);
+        sa.disabled = false;
+        sa.modified = now_text();
+        state.save_login(&sa).map_err(refused)
+    }
+
+    /// Lines of the error log as they come; the first caller also gets those since the start.
+    #[must_use]
+    pub fn log_lines(&self) -> broadcast::Receiver<String> {
+        self.log.listen()
+    }
+
+    /// Ends every connection and closes the files.
+    ///
+    /// Returns when the sessions are gone, or after ten seconds with those that would not go.
+    pub async fn shutdown(&self) {
+        self.begin_shutdown();
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !self.state().sessions.is_empty() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until somebody shut the server down, by [`Self::shutdown`] or by T-SQL's `SHUTDOWN`.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender lives as long as we do.
+        let _ = stop.wait_for(|s| *s).await;
+    }
+
+    pub(crate) fn begin_shutdown(&self) {
+        if !self.stop.send_replace(true) {
+            self.log.write("Server", "SQL Server is terminating in response to a 'stop' request. This is an informational message only. No user action is required.");
+        }
+        for seen in self.state().sessions.values() {
+            seen.control.end();
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_transaction(&self) -> u64 {
+        self.next_transaction.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes a session number. `None`: too many are connected.
+    pub(crate) fn enter(&self, seen: Seen) -> Option<u16> {
+        let mut state = self.state();
+        if state.sessions.len() >= SESSIONS || self.is_stopping() {
+            return None;
+        }
+        let spid = (51..u16::MAX).find(|n| !state.sessions.contains_key(n))?;
+        state.sessions.insert(spid, seen);
+        Some(spid)
+    }
+
+    pub(crate) fn leave(&self, spid: u16) {
+        self.state().sessions.remove(&spid);
+    }
+
+    /// Checks a login's password.
+    ///
+    /// # Errors
+    /// 18456, which tells the client nothing; the error log tells why.
+    pub(crate) fn sign_in(&self, name: &str, password: &[u16]) -> SqlResult<Login> {
+        let failed = |state: u8, why: &str| {
+            self.log.write(
+                "Logon",
+                &format!("Error: 18456, Severity: 14, State: {state}."),
+            );
+            self.log.write(
+                "Logon",
+                &format!("Login failed for user '{name}'. Reason: {why} [CLIENT: 127.0.0.1]"),
+            );
+            Err(
+                Message::new(18456, 14, 1, format!("Login failed for user '{name}'."))
+                    .ending(message::Ends::Connection),
+            )
+        };
+        let login = self.state().login(name).cloned();
+        let Some(login) = login else {
+            // As much work as for a login that exists.
+            let _ = Hash::new(password);
+            return failed(5, "Could not find a login matching the name provided.");
+        };
+        let right = login.hash.as_ref().is_some_and(|h| h.verify(password));
+        if login.disabled {
+            return failed(
+                7,
+                "An error occurred while evaluating the password. The login is disabled.",
+            );
+        }
+        if !right {
+            return failed(8, "Password did not match that for the login provided.");
+        }
+        Ok(login)
+    }
+
+    /// `@@VERSION`, which says what this is.
+    pub(crate) fn version_text(&self) -> String {
+        format!(
+            "Berth practice SQL engine (answers like Microsoft SQL Server {} {}, {} Edition) - {}",
+            self.options.version,
+            self.product().build,
+            edition_name(&self.options.edition),
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+
+    pub(crate) fn product(&self) -> Product {
+        product(self.options.version).unwrap_or(Product {
+            major: 16,
+            build: "16.0.1000.6",
+        })
+    }
+}
+
+/// A version of SQL Server that is played.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Product {
+    pub(crate) major: u8,
+    /// The build of its release.
+    pub(crate) build: &'static str,
+}
+
+fn product(version: u16) -> Option<Product> {
+    let (major, build) = match version {
+        2014 => (12, "12.0.2000.8"),
+        2016 => (13, "13.0.1601.5"),
+        2017 => (14, "14.0.1000.169"),
+        2019 => (15, "15.0.2000.5"),
+        2022 => (16, "16.0.1000.6"),
+        2025 => (17, "17.0.1000.7"),
+        _ => return None,
+    };
+    Some(Product { major, build })
+}
+
+/// `Express` from `express`, `Developer` from `Developer Edition (64-bit)`.
+pub(crate) fn edition_name(edition: &str) -> String {
+    let first = edition.split_whitespace().next().unwrap_or("Developer");
+    let mut chars = first.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+impl State {
+    fn load(master: Connection) -> rusqlite::Result<Self> {
+        let databases = {
+            let mut q = master.prepare("SELECT * FROM server_database ORDER BY id")?;
+            let rows = q.query_map([], |r| {
+                Ok(Database {
+                    id: r.get(0)?,
+                    name: r.get(1)?,
+                    file: r.get(2)?,
+                    owner: r.get(3)?,
+                    collation: r.get(4)?,
+                    created: r.get(5)?,
+                    compat: r.get(6)?,
+                    access: r.get(7)?,
+                    read_only: r.get(8)?,
+                    online: r.get(9)?,
+                    recovery: r.get(10)?,
+                    snapshot_reads: r.get(11)?,
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()?
+        };
+        let logins = {
+            let mut q = master.prepare("SELECT * FROM server_login ORDER BY id")?;
+            let rows = q.query_map([], |r| {
+                let (salt, rounds, hash): (Option<Vec<u8>>, Option<u32>, Option<Vec<u8>>) =
+                    (r.get(3)?, r.get(4)?, r.get(5)?);
+                let roles: String = r.get(13)?;
+                Ok(Login {
+                    id: r.get(0)?,
+                    name: r.get(1)?,
+                    sid: r.get(2)?,
+                    hash: match (salt, rounds, hash) {
+                        (Some(salt), Some(rounds), Some(hash)) => Some(Hash { salt, rounds, hash }),
+                        _ => None,
+                    },
+                    database: r.get(6)?,
+                    language: r.get(7)?,
+                    disabled: r.get(8)?,
+                    policy: r.get(9)?,
+                    expiration: r.get(10)?,
+                    created: r.get(11)?,
+                    modified: r.get(12)?,
+                    roles: roles
+                        .split(',')
+                        .filter(|r| !r.is_empty())
+                        .map(str::to_owned)
+                        .collect(),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()?
+        };
+        let settings = {
+            let mut q = master.prepare("SELECT name, value FROM server_setting")?;
+            let rows = q.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?)))?;
+            rows.map(|r| r.map(|(n, v)| (n, (v, v))))
+                .collect::<rusqlite::Result<HashMap<_, _>>>()?
+        };
+        Ok(Self {
+            databases,
+            logins,
+            sessions: HashMap::new(),
+            settings,
+            master,
+        })
+    }
+
+    pub(crate) fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.iter().find(|d| same_name(&d.name, name))
+    }
+
+    pub(crate) fn database_by_id(&self, id: i32) -> Option<&Database> {
+        self.databases.iter().find(|d| d.id == id)
+    }
+
+    pub(crate) fn login(&self, name: &str) -> Option<&Login> {
+        let key = name_key(name);
+        self.logins.iter().find(|l| name_key(&l.name) == key)
+    }
+
+    pub(crate) fn login_by_sid(&self, sid: &[u8]) -> Option<&Login> {
+        self.logins.iter().find(|l| l.sid == sid)
+    }
+
+    pub(crate) fn next_database_id(&self) -> i32 {
+        (5..i32::MAX)
+            .find(|id| self.database_by_id(*id).is_none())
+            .unwrap_or(i32::MAX)
+    }
+
+    pub(crate) fn next_login_id(&self) -> i32 {
+        self.logins
+            .iter()
+            .map(|l| l.id)
+            .max()
+            .unwrap_or(1)
+            .max(267)
+            .saturating_add(1)
+    }
+
+    /// Writes a database, new or changed.
+    pub(crate) fn save_database(&mut self, d: &Database) -> SqlResult<()> {
+        self.master
+            .execute(
+                "INSERT INTO server_database VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                 ON CONFLICT (id) DO UPDATE SET name = ?2, file = ?3, owner = ?4, collation = ?5, created = ?6, compat = ?7,
+                 access = ?8, read_only = ?9, online = ?10, recovery = ?11, snapshot_reads = ?12",
+                rusqlite::params![
+                    d.id, d.name, d.file, d.owner, d.collation, d.created, d.compat, d.access, d.read_only, d.online, d.recovery,
+                    d.snapshot_reads
+                ],
+            )
+            .map_err(store::sql)?;
+        match self.databases.iter_mut().find(|x| x.id == d.id) {
+            Some(old) => *old = d.clone(),
+            None => {
+                self.databases.push(d.clone());
+                self.databases.sort_by_key(|d| d.id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove_database(&mut self, id: i32) -> SqlResult<()> {
+        self.master
+            .execute("DELETE FROM server_database WHERE id = ?1", [id])
+            .map_err(store::sql)?;
+        self.databases.retain(|d| d.id != id);
+        Ok(())
+    }
+
+    /// Writes a login, new or changed.
+    pub(crate) fn save_login(&mut self, l: &Login) -> SqlResult<()> {
+        let h = l.hash.as_ref();
+        self.master
+            .execute(
+                "INSERT INTO server_login VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                 ON CONFLICT (id) DO UPDATE SET name = ?2, sid = ?3, salt = ?4, rounds = ?5, hash = ?6, database = ?7, language = ?8,
+                 disabled = ?9, policy = ?10, expiration = ?11, created = ?12, modified = ?13, roles = ?14",
+                rusqlite::params![
+                    l.id,
+                    l.name,
+                    l.sid,
+                    h.map(|h| &h.salt),
+                    h.map(|h| h.rounds),
+                    h.map(|h| &h.hash),
+                    l.database,
+                    l.language,
+                    l.disabled,
+                    l.policy,
+                    l.expiration,
+                    l.created,
+                    l.modified,
+                    l.roles.join(",")
+                ],
+            )
+            .map_err(store::sql)?;
+        match self.logins.iter_mut().find(|x| x.id == l.id) {
+            Some(old) => *old = l.clone(),
+            None => self.logins.push(l.clone()),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove_login(&mut self, id: i32) -> SqlResult<()> {
+        self.master
+            .execute("DELETE FROM server_login WHERE id = ?1", [id])
+            .map_err(store::sql)?;
+        self.logins.retain(|l| l.id != id);
+        Ok(())
+    }
+
+    pub(crate) fn save_setting(&mut self, name: &str, value: i64) -> SqlResult<()> {
+        self.master
+            .execute("INSERT INTO server_setting VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value))
+            .map_err(store::sql)?;
+        let running = self.settings.get(name).map_or(value, |s| s.1);
+        self.settings.insert(name.to_owned(), (value, running));
+        Ok(())
+    }
+}
