@@ -38,8 +38,5 @@ pub(crate) mod value;
 pub(crate) use server::{Control, Login};
 pub use server::{Options, SqlServer};
 
-// Until the TDS door is wired: a connection is closed at once.
-impl SqlServer {
-    /// Serves one TDS connection until it ends.
-    pub async fn serve(self: &std::sync::Arc<Self>, _stream: Box<dyn berth_core::ByteStream>) {}
-}
+#[cfg(test)]
+mod tests;

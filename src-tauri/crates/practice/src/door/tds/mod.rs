@@ -17,4 +17,15 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use connection::serve;
+use std::sync::Arc;
+
+use berth_core::ByteStream;
+
+use crate::sql::SqlServer;
+
+impl SqlServer {
+    /// Serves one TDS connection until it ends.
+    pub async fn serve(self: &Arc<Self>, stream: Box<dyn ByteStream>) {
+        connection::serve(self, stream).await;
+    }
+}
