@@ -321,7 +321,7 @@ mod tests {
             [
                 Kind::Float("1.5e3".into()),
                 Kind::Decimal(".5".into()),
-                Kind::Binary(vec![0x0a, 0xf]),
+                Kind::Binary(vec![0x00, 0xaf]),
                 Kind::Money("2.5".into()),
                 Kind::Variable("@@ROWCOUNT".into()),
             ]

@@ -35,8 +35,12 @@ impl Log {
 
     /// Writes one line with the time and who says it, as SQL Server does.
     pub(crate) fn write(&self, who: &str, text: &str) {
-        let now = chrono::Local::now().format("%Y-%m-%d %H:%M:%S%.2f");
-        let line = format!("{now} {who:<11} {text}");
+        let now = chrono::Local::now();
+        let hundredths = now.timestamp_subsec_millis() / 10;
+        let line = format!(
+            "{}.{hundredths:02} {who:<11} {text}",
+            now.format("%Y-%m-%d %H:%M:%S")
+        );
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &mut state.0
             && let Err(e) = writeln!(file, "{line}")

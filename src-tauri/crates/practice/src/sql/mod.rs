@@ -35,7 +35,7 @@ mod transaction;
 pub(crate) mod types;
 pub(crate) mod value;
 
-pub(crate) use server::{Control, Login};
+pub(crate) use server::Control;
 pub use server::{Options, SqlServer};
 
 #[cfg(test)]

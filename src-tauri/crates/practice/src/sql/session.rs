@@ -20,6 +20,10 @@ use super::{
 /// Bytes that one statement may hold at a time: intermediate rows, sort, groups.
 const MEMORY: usize = 512 * 1024 * 1024;
 
+/// The stack of the thread that a session runs on, in bytes. Nested statements and long chains of operators
+/// need it; their depth is bounded so that this is enough, also in a build without optimisation.
+pub(crate) const STACK: usize = 64 * 1024 * 1024;
+
 /// Who connects, as the login message says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Client {

@@ -37,8 +37,6 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Packets that are ready before the session waits for its client.
 const READY_PACKETS: usize = 16;
 
-/// Deeply nested expressions are run by recursion.
-const STACK: usize = 16 * 1024 * 1024;
 
 /// Serves one TDS connection until either side ends it.
 pub(crate) async fn serve(server: &Arc<SqlServer>, stream: Box<dyn ByteStream>) {
@@ -173,7 +171,7 @@ async fn talk(server: Arc<SqlServer>, greeted: Greeted) {
     };
     let thread = std::thread::Builder::new()
         .name("sql session".into())
-        .stack_size(STACK)
+        .stack_size(crate::sql::session::STACK)
         .spawn(move || {
             session::run(start);
             drop(over);

@@ -114,7 +114,7 @@ impl Session {
         let defaults = Defaults::of(self, &t)?;
         let outcomes = self.write(t.database, |file| {
             let mut work: Vec<(Row, usize)> = Vec::new();
-            self.rows(&from, None, 0, &mut |row| {
+            self.source_rows(&from, None, 0, &mut |row| {
                 self.check()?;
                 let number = row.get(split.saturating_add(width));
                 let has_target = matches!(number, Some(Value::Int(_)));

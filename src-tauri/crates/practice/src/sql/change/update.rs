@@ -244,7 +244,7 @@ impl Session {
         if most == 0 {
             return Ok(());
         }
-        self.rows(&r.from, None, 0, &mut |row| {
+        self.source_rows(&r.from, None, 0, &mut |row| {
             self.check()?;
             if let Some(f) = &r.filter
                 && self.test(f, &Env::of(&row, None))? != Some(true)

@@ -716,6 +716,33 @@ mod tests {
         );
     }
 
+    /// Runs on a stack as large as a session's.
+    fn deep(f: impl FnOnce() + Send + 'static) {
+        std::thread::Builder::new()
+            .stack_size(crate::sql::session::STACK)
+            .spawn(f)
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+
+    #[test]
+    fn nesting_has_a_bound() {
+        deep(|| {
+            assert_eq!(batch(&"(".repeat(5000), true).unwrap_err().class, 15);
+            let nested = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
+            assert_eq!(batch(&nested, true).unwrap_err().number, 191);
+            assert_eq!(batch(&"BEGIN ".repeat(5000), true).unwrap_err().number, 191);
+            assert_eq!(
+                batch(&format!("SELECT 1{}", "+1".repeat(5000)), true)
+                    .unwrap_err()
+                    .number,
+                191
+            );
+            assert!(batch(&format!("SELECT 1{}", "+1".repeat(1000)), true).is_ok());
+        });
+    }
+
     #[test]
     fn errors_name_the_word_and_the_line() {
         let e = batch("SELECT 1\nSELEC 2", true).unwrap_err();
@@ -728,17 +755,6 @@ mod tests {
             (e.number, e.text.as_str()),
             (156, "Incorrect syntax near the keyword 'WHERE'.")
         );
-        assert_eq!(batch(&"(".repeat(5000), true).unwrap_err().class, 15);
-        assert_eq!(
-            batch(
-                &format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000)),
-                true
-            )
-            .unwrap_err()
-            .number,
-            191
-        );
-        assert_eq!(batch(&"BEGIN ".repeat(5000), true).unwrap_err().number, 191);
     }
 
     proptest! {

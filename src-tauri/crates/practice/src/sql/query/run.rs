@@ -493,7 +493,7 @@ impl Session {
             sink(row)
         };
         match &plan.from {
-            Some(from) => self.rows(from, parent, 0, &mut pass),
+            Some(from) => self.source_rows(from, parent, 0, &mut pass),
             None => pass(Row::new()).map(|_| ()),
         }
     }
@@ -543,7 +543,7 @@ impl Session {
     }
 
     /// The rows of what stands in FROM. `base`: values in front of them in the whole row.
-    pub(crate) fn rows(
+    pub(crate) fn source_rows(
         &self,
         from: &FromPlan,
         parent: Option<&Env<'_>>,
@@ -640,12 +640,12 @@ impl Session {
             }
             FromPlan::Apply { left, right, outer } => {
                 let width = right.width();
-                self.rows(left, parent, base, &mut |row| {
+                self.source_rows(left, parent, base, &mut |row| {
                     let mut whole = vec![Value::Null; base];
                     whole.extend(row.iter().cloned());
                     let env = Env::of(&whole, parent);
                     let (mut any, mut more) = (false, true);
-                    self.rows(right, Some(&env), 0, &mut |other| {
+                    self.source_rows(right, Some(&env), 0, &mut |other| {
                         any = true;
                         let mut both = row.clone();
                         both.extend(other);
@@ -672,7 +672,7 @@ impl Session {
     ) -> SqlResult<()> {
         let (left_width, right_width) = (j.left.width(), j.right.width());
         let mut right_rows: Vec<Row> = Vec::new();
-        self.rows(
+        self.source_rows(
             j.right,
             parent,
             base.saturating_add(left_width),
@@ -701,7 +701,7 @@ impl Session {
         let none: Vec<usize> = Vec::new();
         let mut matched = vec![false; right_rows.len()];
         let mut more = true;
-        self.rows(j.left, parent, base, &mut |row| {
+        self.source_rows(j.left, parent, base, &mut |row| {
             let candidates = match (&index, j.hash) {
                 (Some(map), Some((Bound::Column { index: at, .. }, _, collation))) => {
                     match row.get(at.saturating_sub(base)) {

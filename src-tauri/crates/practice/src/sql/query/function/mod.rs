@@ -33,6 +33,8 @@ enum P {
     Binary,
     /// A date or time of its own type; a text becomes datetime2, a number datetime.
     Moment,
+    /// The same, but a text becomes datetime.
+    Legacy,
 }
 
 type Give = fn(&[Type]) -> Type;
@@ -255,9 +257,9 @@ fn bring(b: &Binder<'_>, a: Bound, p: P) -> SqlResult<Bound> {
         P::Number => b.coerce(a, Type::Float),
         P::Binary if family == Family::Binary => Ok(a),
         P::Binary => Ok(force(a, Type::VarBinary(crate::sql::types::MAX))),
-        P::Moment => match family {
+        P::Moment | P::Legacy => match family {
             Family::Date | Family::Time | Family::DateTime | Family::Offset => Ok(a),
-            Family::Text | Family::Null => b.coerce(a, Type::DateTime2(7)),
+            Family::Text | Family::Null if p == P::Moment => b.coerce(a, Type::DateTime2(7)),
             _ => b.coerce(a, Type::DateTime),
         },
     }

@@ -441,13 +441,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     f(
         "DATEADD",
-        &[P::Text, P::BigInt, P::Moment],
+        &[P::Text, P::BigInt, P::Legacy],
         3,
-        |t| match moment_type(t) {
-            // A text counts as datetime here.
-            Type::DateTime2(7) if t.get(2) == Some(&Type::DateTime2(7)) => Type::DateTime2(7),
-            t => t,
-        },
+        moment_type,
         dateadd,
     ),
     f(
