@@ -469,7 +469,7 @@ pub enum QueryEvent {
     },
     /// Rows of the current result; several travel together.
     Rows {
-        /// JSON values; numbers that JSON cannot hold are text.
+        /// JSON values; decimals, and numbers that JSON's readers would round, are text.
         rows: Vec<Vec<serde_json::Value>>,
     },
     /// The current result is complete.

@@ -96,6 +96,16 @@ impl Links {
     }
 }
 
+/// Something answers and has no version to tell: a web server as a rule, and not "not found" of anything that was asked for.
+fn no_engine(e: Error) -> Error {
+    if e.code() != Code::NotFound {
+        return e;
+    }
+    Error::failed("What answers there is no container engine")
+        .because(e.to_string())
+        .hint("Is this the socket of Docker's engine? `docker context inspect` shows where it is")
+}
+
 impl Link {
     /// Connects to an engine by a known route.
     pub(crate) async fn connect(
@@ -105,7 +115,7 @@ impl Link {
         route: Route,
     ) -> Result<Self> {
         let dial = dial(address, ssh.as_ref(), &route, Lane::Control)?;
-        let engine = Engine::connect(dial).await?;
+        let engine = Engine::connect(dial).await.map_err(no_engine)?;
         let os = match engine.about().os {
             berth_engine::Os::Linux => Os::Linux,
             berth_engine::Os::Windows => Os::Windows,

@@ -98,24 +98,36 @@ pub(crate) async fn of(berth: &Berth, record: &InstanceRecord, login: &str) -> R
     if let Some(file) = &record.password_file {
         return from_file(file.into()).await;
     }
-    find(berth, &record.id)
-        .await?
-        .and_then(|p| p.get(login).cloned())
-        .ok_or_else(|| {
-            Error::not_found(format!(
-                "This machine has no password of `{login}` for `{}`",
-                record.name
-            ))
-            .because(format!(
-                "it was made by {}, and its password never leaves the machine that made it",
-                if record.owner.is_empty() {
-                    "another machine"
-                } else {
-                    &record.owner
-                }
-            ))
-            .hint("Use it where it was made, or make an instance of your own")
-        })
+    let elsewhere = || {
+        Error::not_found(format!(
+            "This machine has no password of `{login}` for `{}`",
+            record.name
+        ))
+        .because(format!(
+            "it was made by {}, and its password never leaves the machine that made it",
+            if record.owner.is_empty() {
+                "another machine"
+            } else {
+                &record.owner
+            }
+        ))
+        .hint("Use it where it was made, or make an instance of your own")
+    };
+    match find(berth, &record.id).await {
+        Ok(found) => found
+            .and_then(|p| p.get(login).cloned())
+            .ok_or_else(elsewhere),
+        // A keychain that answered would have nothing either.
+        Err(e) if e.code() == Code::NoKeychain && !record.ours => Err(elsewhere()),
+        Err(e) if e.code() == Code::NoKeychain => Err(e.hint(format!(
+            "The password of `{}` is in the keychain of this machine: sign in to the session that has it, then run this again",
+            record.name
+        ))),
+        Err(e) if e.code() == Code::KeychainLocked => {
+            Err(e.hint("Unlock it, then run this again"))
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// Reads a password file: its first line, which must be one that SQL Server takes.
@@ -123,7 +135,12 @@ pub(crate) async fn from_file(path: PathBuf) -> Result<Secret> {
     let shown = path.display().to_string();
     let text = blocking(move || {
         let about = std::fs::metadata(&path).and_then(|m| {
-            if m.len() > 4096 {
+            // A pipe would be waited for, and a device has no end.
+            if m.is_dir() {
+                Err(std::io::Error::from(std::io::ErrorKind::IsADirectory))
+            } else if !m.is_file() {
+                Err(std::io::Error::other("it is no ordinary file"))
+            } else if m.len() > 4096 {
                 Err(std::io::Error::other("it is longer than 4 KiB"))
             } else {
                 Ok(())

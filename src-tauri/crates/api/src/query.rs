@@ -141,6 +141,8 @@ fn json(value: &Value) -> Json {
     match value.kind() {
         Kind::Null => Json::Null,
         Kind::Boolean => Json::Bool(*value == Value::Bool(true)),
+        // 1.50 is a decimal of two places; a JSON number would drop the second.
+        Kind::Number if matches!(value, Value::Decimal(_)) => Json::String(text.into_owned()),
         Kind::Number => {
             let digits = text.chars().filter(char::is_ascii_digit).count();
             match serde_json::from_str(&text) {
@@ -185,7 +187,8 @@ mod tests {
         );
         assert_eq!(
             json(&Value::Decimal("0.10".into())),
-            serde_json::json!(0.10)
+            serde_json::json!("0.10"),
+            "a decimal keeps its places"
         );
         assert_eq!(json(&Value::Null), Json::Null);
         assert_eq!(json(&Value::Bool(true)), serde_json::json!(true));
