@@ -25,7 +25,7 @@ async fn serve() -> Served {
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).unwrap();
             let server = Arc::clone(&serving);
-            tokio::spawn(async move { super::serve(&server, Box::new(stream)).await });
+            tokio::spawn(async move { server.serve(Box::new(stream)).await });
         }
     });
     Served {

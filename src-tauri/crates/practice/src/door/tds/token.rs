@@ -4,7 +4,7 @@ use bytes::BufMut as _;
 
 use super::{
     packet::Packets,
-    types::{write_type, write_value},
+    types::{write_cell, write_column, write_type, write_value},
 };
 use crate::sql::{
     collation::Collation,
@@ -71,7 +71,8 @@ pub(super) struct Reply<'a> {
     /// The request is a call: what is done in it is done inside of a procedure.
     call: bool,
     waiting: Option<Waiting>,
-    columns: Vec<Type>,
+    /// Type, and whether it may be NULL.
+    columns: Vec<(Type, bool)>,
     collation: Collation,
     /// An error was sent that no DONE has told of yet.
     failed: bool,
@@ -261,7 +262,7 @@ fn put_short(out: &mut Vec<u8>, text: &str) {
 
 impl Output for Reply<'_> {
     fn columns(&mut self, columns: &[Column]) -> Result<(), Gone> {
-        self.columns = columns.iter().map(|c| c.ty).collect();
+        self.columns = columns.iter().map(|c| (c.ty, c.nullable)).collect();
         // The database, and with it the encoding of varchar, may have changed since the request began.
         self.collation = self.session.map_or(self.collation, Session::collation);
         let mut out = vec![token::COLUMNS];
@@ -274,7 +275,7 @@ impl Output for Reply<'_> {
             }
             flags |= if c.computed { 0x20 } else { 0x08 };
             out.put_u16_le(flags);
-            write_type(&mut out, c.ty, self.collation);
+            write_column(&mut out, c.ty, c.nullable, self.collation);
             put_short(&mut out, &c.name);
         }
         self.send(&out)
@@ -289,9 +290,9 @@ impl Output for Reply<'_> {
         }
         let columns = self.columns.iter().zip(values);
         let wrong = columns
-            .map(|(ty, v)| (ty, write_value(&mut out, *ty, v, self.collation)))
+            .map(|(ty, v)| (ty, write_cell(&mut out, *ty, v, self.collation)))
             .find(|(_, r)| r.is_err());
-        if let Some((ty, _)) = wrong {
+        if let Some(((ty, _), _)) = wrong {
             let name = ty.full_name();
             return Err(self.misfit(&name));
         }

@@ -67,7 +67,7 @@ pub(super) struct Misfit;
 
 // --- Writing -------------------------------------------------------------------------------------------------------
 
-/// Writes a TYPE_INFO. Every type is the nullable one of its kind.
+/// Writes a TYPE_INFO that has a place for NULL, as parameters have it.
 pub(super) fn write_type(out: &mut Vec<u8>, ty: Type, collation: Collation) {
     match ty {
         Type::Bit => out.extend([code::BIT_N, 1]),
@@ -110,6 +110,47 @@ fn write_length(out: &mut Vec<u8>, code: u8, n: u16, unit: u16, collation: Optio
     if let Some(c) = collation {
         out.extend(c.wire());
     }
+}
+
+/// The number of the type where it holds no NULL and has a length of its own.
+///
+/// A column that is not nullable must be written so: Microsoft's clients then expect no length before its values.
+fn fixed_code(ty: Type) -> Option<u8> {
+    Some(match ty {
+        Type::Bit => code::BIT,
+        Type::TinyInt => code::INT1,
+        Type::SmallInt => code::INT2,
+        Type::Int => code::INT4,
+        Type::BigInt => code::INT8,
+        Type::Real => code::FLOAT4,
+        Type::Float => code::FLOAT8,
+        Type::Money => code::MONEY,
+        Type::SmallMoney => code::MONEY4,
+        Type::SmallDateTime => code::DATETIME4,
+        Type::DateTime => code::DATETIME,
+        _ => return None,
+    })
+}
+
+/// Writes the TYPE_INFO of a column.
+pub(super) fn write_column(out: &mut Vec<u8>, ty: Type, nullable: bool, collation: Collation) {
+    match fixed_code(ty).filter(|_| !nullable) {
+        Some(code) => out.put_u8(code),
+        None => write_type(out, ty, collation),
+    }
+}
+
+/// Writes the value of a column.
+pub(super) fn write_cell(
+    out: &mut Vec<u8>,
+    (ty, nullable): (Type, bool),
+    value: &Value,
+    collation: Collation,
+) -> Result<(), Misfit> {
+    if nullable || fixed_code(ty).is_none() {
+        return write_value(out, ty, value, collation);
+    }
+    write_short(out, ty, value)
 }
 
 /// Bytes of a decimal with its sign.
@@ -902,6 +943,20 @@ mod tests {
         #[test]
         fn what_is_written_is_read((ty, value) in typed()) {
             prop_assert_eq!(round(ty, &value), (ty, value));
+        }
+
+        #[test]
+        fn a_column_without_nulls_has_no_lengths((ty, value) in typed()) {
+            let mut wire = Vec::new();
+            write_column(&mut wire, ty, false, Collation::DEFAULT);
+            let written = write_cell(&mut wire, (ty, false), &value, Collation::DEFAULT);
+            if fixed_code(ty).is_some() {
+                prop_assert_eq!(wire[0], fixed_code(ty).unwrap());
+                prop_assert_eq!(written.is_err(), value.is_null(), "there is no way to write NULL");
+            }
+            if written.is_ok() {
+                prop_assert_eq!(read_typed(&mut Reader::new(&wire)).unwrap(), (ty, value));
+            }
         }
 
         #[test]
