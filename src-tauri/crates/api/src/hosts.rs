@@ -667,7 +667,8 @@ pub(crate) fn find<'a>(hosts: &'a Hosts, name: &str) -> Result<&'a HostRecord> {
             .map(|h| format!("`{}`", h.name))
             .chain([format!("`{PRACTICE}`")])
             .collect();
-        e.because(format!("there are {}", names.join(", ")))
+        let there = if names.len() == 1 { "is" } else { "are" };
+        e.because(format!("there {there} {}", names.join(", ")))
             .hint(format!(
                 "Add it with `berth host add {name} ssh://user@address`"
             ))

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use berth_core::{Code, Error, Result, Secret, password, secret::ExposeSecret};
+use berth_core::{Code, Error, Result, ResultExt, Secret, password, secret::ExposeSecret};
 use berth_store::{Credentials, InstanceRecord};
 use tokio::time::timeout;
 
@@ -133,6 +133,7 @@ pub(crate) async fn of(berth: &Berth, record: &InstanceRecord, login: &str) -> R
 /// Reads a password file: its first line, which must be one that SQL Server takes.
 pub(crate) async fn from_file(path: PathBuf) -> Result<Secret> {
     let shown = path.display().to_string();
+    let name = shown.clone();
     let text = blocking(move || {
         let about = std::fs::metadata(&path).and_then(|m| {
             // A pipe would be waited for, and a device has no end.
@@ -150,13 +151,19 @@ pub(crate) async fn from_file(path: PathBuf) -> Result<Secret> {
             .and_then(|()| std::fs::read_to_string(&path))
             .map(Secret::from)
             .map_err(|e| {
-                Error::failed(format!("The password file `{shown}` cannot be read"))
+                Error::failed(format!("The password file `{name}` cannot be read"))
                     .because(e.to_string())
             })
     })
     .await?;
     let line = text.expose_secret().lines().next().unwrap_or_default();
-    password::check(line)?;
+    if line.is_empty() {
+        return Err(
+            Error::usage(format!("The password file `{shown}` cannot be used"))
+                .because("its first line is empty, and that is where the password is read from"),
+        );
+    }
+    password::check(line).context(format!("The password file `{shown}` cannot be used"))?;
     Ok(Secret::from(line.to_owned()))
 }
 

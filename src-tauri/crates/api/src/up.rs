@@ -307,7 +307,19 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
     if let Some(kept) = &kept {
         instance::check_data_version(&name, &kept.version, recipe.version)?;
     }
-    let known = berth.store(|f| f.read::<Instances>()).await?.instances;
+    let mut known = berth.store(|f| f.read::<Instances>()).await?.instances;
+    // Of the instances on this host also those that this machine never listed: no two may claim one port.
+    for container in &containers {
+        if let Some(labels) = Labels::from_map(|k| container.labels.get(k).map(String::as_str))
+            && !known.iter().any(|r| r.id == labels.id)
+        {
+            known.push(crate::instances::record_of(
+                &labels,
+                &wanted.host,
+                &container.image,
+            ));
+        }
+    }
     let reserved = endpoints::reserve(berth, wanted.wish.port, &known).await?;
     let labels = Labels {
         id: kept
