@@ -192,7 +192,7 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) memory: Option<String>,
     /// The local port, 1 to 65535
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = port)]
     pub(crate) port: Option<u16>,
     /// The server's collation
     #[arg(long)]
@@ -312,6 +312,14 @@ pub(crate) enum Agent {
         #[arg(long, env = "BERTH_AGENT_IDLE", default_value_t = berth_agent::serve::IDLE.as_secs())]
         idle: u64,
     },
+}
+
+/// Reads a port number.
+fn port(text: &str) -> Result<u16, String> {
+    text.parse::<u16>()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| "write a number from 1 to 65535".into())
 }
 
 /// Reads `90`, `90s`, `5m`, `2h` as seconds.

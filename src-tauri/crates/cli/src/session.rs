@@ -154,9 +154,14 @@ fn interrupt_again() {
     INTERRUPTS.notify_one();
 }
 
+/// Whether somebody is there to answer a question.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks a question on the terminal; no terminal means no. Ctrl-C ends it.
 pub(crate) async fn confirm(question: &str) -> Result<bool> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !can_ask() {
         return Ok(false);
     }
     render::note(format!("{question} (yes/no)"));

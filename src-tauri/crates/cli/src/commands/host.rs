@@ -8,7 +8,9 @@ use berth_core::{Code, Error, Result};
 use crate::{
     args::Host,
     render::{self, out},
-    session::{Session, absolute, ask_secret, confirm, json, secret_from_stdin, ssh_agent},
+    session::{
+        Session, absolute, ask_secret, can_ask, confirm, json, secret_from_stdin, ssh_agent,
+    },
 };
 
 pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
@@ -166,7 +168,7 @@ async fn add(
             Err(e) => e,
         };
         match e.code() {
-            Code::HostKeyUnknown if request.trust_host_key.is_none() => {
+            Code::HostKeyUnknown if request.trust_host_key.is_none() && can_ask() => {
                 let (Some(fingerprint), algorithm) = (
                     e.get_detail("fingerprint"),
                     e.get_detail("algorithm").unwrap_or("key"),
@@ -184,7 +186,9 @@ async fn add(
                     Some(passphrase) => {
                         secrets.insert("passphrase".into(), passphrase);
                     }
-                    None => return Err(e),
+                    None => return Err(e.hint(
+                        "Give it with `--passphrase-stdin`, or add the key to the SSH agent with `ssh-add`",
+                    )),
                 }
             }
             Code::SignInRefused
@@ -194,7 +198,9 @@ async fn add(
                     Some(password) => {
                         secrets.insert("password".into(), password);
                     }
-                    None => return Err(e),
+                    None => return Err(e.hint(
+                        "Name a key file with `--identity`, or give the password with `--password-stdin`",
+                    )),
                 }
             }
             _ => return Err(e),
