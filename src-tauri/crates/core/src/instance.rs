@@ -89,9 +89,14 @@ pub fn check_same(wish: &Wish, there: &Labels, image: &str) -> Result<()> {
         wish.database.clone(),
         there.database.as_deref().unwrap_or("none"),
     );
-    if let Some(collation) = &there.collation {
-        compare("collation", wish.collation.clone(), collation);
-    }
+    compare(
+        "collation",
+        wish.collation.clone(),
+        there
+            .collation
+            .as_deref()
+            .unwrap_or("the one that its image chose"),
+    );
     if differs.is_empty() {
         return Ok(());
     }
