@@ -345,3 +345,164 @@ pub(crate) fn know_instance(home: &Home, address: &str, port: u16) {
     fs::write(folder.join("hosts.json"), hosts.to_string()).unwrap();
     fs::write(folder.join("instances.json"), instances.to_string()).unwrap();
 }
+
+/// Where a proxied engine stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// The request does not reach the engine.
+    Before,
+    /// The engine has done it, and the answer does not arrive.
+    After,
+}
+
+/// A real engine behind a door that a test can hold shut at one request.
+pub(crate) struct HeldEngine {
+    folder: tempfile::TempDir,
+    state: Arc<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Method and a part of the path, and on which side of it; taken by the first request that fits.
+    at: Mutex<Option<(String, String, Stand)>>,
+    holding: AtomicBool,
+    open: AtomicBool,
+}
+
+impl HeldEngine {
+    /// In front of the engine at `socket`; everything passes until [`HeldEngine::hold`].
+    pub(crate) fn before(socket: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("p").tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("engine.sock")).unwrap();
+        let state = Arc::new(Held::default());
+        let (shared, socket) = (Arc::clone(&state), socket.to_owned());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(engine) = UnixStream::connect(&socket) else {
+                    continue;
+                };
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || carry(client, engine, &shared));
+            }
+        });
+        Self { folder, state }
+    }
+
+    /// As `berth host add` takes it.
+    pub(crate) fn address(&self) -> String {
+        format!(
+            "unix://{}",
+            self.folder.path().join("engine.sock").display()
+        )
+    }
+
+    /// The next request of this method whose path has this part stands still, until [`HeldEngine::release`].
+    pub(crate) fn hold(&self, method: &str, part: &str, stand: Stand) {
+        self.state.open.store(false, Ordering::SeqCst);
+        self.state.holding.store(false, Ordering::SeqCst);
+        *self.state.at.lock().unwrap() = Some((method.to_owned(), part.to_owned(), stand));
+    }
+
+    /// Whether a request stands still now.
+    pub(crate) fn holds(&self) -> bool {
+        self.state.holding.load(Ordering::SeqCst)
+    }
+
+    /// Lets everything pass again; what stood still is lost with its connection.
+    pub(crate) fn release(&self) {
+        *self.state.at.lock().unwrap() = None;
+        self.state.open.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for HeldEngine {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+fn carry(mut client: UnixStream, mut engine: UnixStream, held: &Arc<Held>) {
+    let mute = Arc::new(AtomicBool::new(false));
+    {
+        let (mut from, mut to) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
+        let (mute, held) = (Arc::clone(&mute), Arc::clone(held));
+        thread::spawn(move || {
+            let mut part = vec![0; 64 << 10];
+            while let Ok(n) = from.read(&mut part) {
+                if mute.load(Ordering::SeqCst) {
+                    held.holding.store(true, Ordering::SeqCst);
+                    break;
+                }
+                if n == 0 || to.write_all(&part[..n]).is_err() {
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                    break;
+                }
+            }
+        });
+    }
+    let mut buffer = Vec::new();
+    let mut part = vec![0; 64 << 10];
+    loop {
+        let end = loop {
+            if let Some(at) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
+                break at + 4;
+            }
+            match client.read(&mut part) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => buffer.extend_from_slice(&part[..n]),
+            }
+        };
+        let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+        let length = head
+            .lines()
+            .filter_map(|l| l.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .and_then(|(_, n)| n.trim().parse::<usize>().ok())
+            .unwrap_or(0);
+        while buffer.len() < end + length {
+            match client.read(&mut part) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => buffer.extend_from_slice(&part[..n]),
+            }
+        }
+        let rest = buffer.split_off(end + length);
+        let request = std::mem::replace(&mut buffer, rest);
+        let mut words = head.split_whitespace();
+        let (method, path) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
+        let stand = {
+            let mut at = held.at.lock().unwrap();
+            match &*at {
+                Some((m, p, stand)) if m == method && path.contains(p.as_str()) => {
+                    let stand = *stand;
+                    *at = None;
+                    Some(stand)
+                }
+                _ => None,
+            }
+        };
+        if stand == Some(Stand::After) {
+            mute.store(true, Ordering::SeqCst);
+        }
+        if stand != Some(Stand::Before) && engine.write_all(&request).is_err() {
+            return;
+        }
+        if stand == Some(Stand::Before) {
+            held.holding.store(true, Ordering::SeqCst);
+        }
+        if stand.is_some() {
+            while !held.open.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(10));
+            }
+            return;
+        }
+        if head.to_ascii_lowercase().contains("upgrade:") {
+            let _ = engine.write_all(&buffer);
+            let _ = std::io::copy(&mut client, &mut engine);
+            let _ = engine.shutdown(std::net::Shutdown::Write);
+            return;
+        }
+    }
+}
