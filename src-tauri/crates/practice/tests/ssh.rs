@@ -277,7 +277,11 @@ async fn identity_survives_a_restart_and_a_folder_has_one_host() {
     );
     let address = host.practice.ssh_address();
     let host = host.reboot().await;
-    assert_eq!(host.practice.ssh_address(), address, "clients have written its port down");
+    assert_eq!(
+        host.practice.ssh_address(),
+        address,
+        "clients have written its port down"
+    );
     assert_eq!(
         host.practice.host_key(),
         key,

@@ -226,23 +226,24 @@ impl Host {
             .await
             .unwrap()
             .unwrap();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, rest) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        // Cut up as bytes: a log's frames are no text.
+        let end = answer
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .unwrap_or(answer.len());
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        let rest = answer.get(end + 4..).unwrap_or_default();
         let status = head
             .split(' ')
             .nth(1)
             .and_then(|s| s.parse().ok())
             .unwrap_or(0);
-        let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
-        (
-            status,
-            head.to_lowercase(),
-            if chunked {
-                unchunk(rest)
-            } else {
-                rest.to_owned()
-            },
-        )
+        let body = if head.contains("transfer-encoding: chunked") {
+            unchunk(rest)
+        } else {
+            rest.to_vec()
+        };
+        (status, head, String::from_utf8_lossy(&body).into_owned())
     }
 
     /// A SQL Server container named so, on a volume of the same name, started.
@@ -308,15 +309,16 @@ pub fn spec(volume: &str) -> Value {
     })
 }
 
-fn unchunk(text: &str) -> String {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some((size, after)) = rest.split_once("\r\n") {
+fn unchunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(end) = rest.windows(2).position(|w| w == b"\r\n") {
+        let size = String::from_utf8_lossy(&rest[..end]);
         let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-        if size == 0 || after.len() < size {
+        let Some(part) = rest.get(end + 2..end + 2 + size).filter(|p| !p.is_empty()) else {
             break;
-        }
-        out.push_str(&after[..size]);
-        rest = after[size..].trim_start_matches("\r\n");
+        };
+        out.extend_from_slice(part);
+        rest = rest.get(end + 4 + size..).unwrap_or_default();
     }
     out
 }
