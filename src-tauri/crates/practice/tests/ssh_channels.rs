@@ -189,7 +189,10 @@ async fn sign_in_is_refused_for_good_after_six_tries() {
             assert!(!answer.success());
         }
     }
-    until("the door to be shut", async || session.is_closed().then_some(())).await;
+    until("the door to be shut", async || {
+        session.is_closed().then_some(())
+    })
+    .await;
     let mut session = connect(&host).await;
     let password = host.practice.password();
     let other = session
