@@ -20,7 +20,7 @@ use super::{
     packet::{HEADER, MESSAGE_LIMIT, Request, header, kind, read_message, status},
     prelogin::{self, Encryption},
     read::Malformed,
-    session::{self, Attention, Incoming, Start},
+    session::{self, Incoming, Start},
     tls::{self, Wrapped},
 };
 use crate::sql::{Control, SqlServer};
@@ -36,7 +36,6 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Packets that are ready before the session waits for its client.
 const READY_PACKETS: usize = 16;
-
 
 /// Serves one TDS connection until either side ends it.
 pub(crate) async fn serve(server: &Arc<SqlServer>, stream: Box<dyn ByteStream>) {
@@ -156,7 +155,6 @@ async fn talk(server: Arc<SqlServer>, greeted: Greeted) {
     } = greeted;
     let (reader, mut writer) = tokio::io::split(stream);
     let control = Arc::new(Control::default());
-    let attention = Arc::new(Attention::default());
     let (requests, incoming) = mpsc::channel(2);
     let (packets, mut ready) = mpsc::channel(READY_PACKETS);
     let (over, is_over) = oneshot::channel::<()>();
@@ -165,7 +163,6 @@ async fn talk(server: Arc<SqlServer>, greeted: Greeted) {
         control: Arc::clone(&control),
         login,
         encrypted,
-        attention: Arc::clone(&attention),
         incoming,
         packets,
     };
@@ -183,7 +180,7 @@ async fn talk(server: Arc<SqlServer>, greeted: Greeted) {
     tokio::select! {
         // The session said its last word.
         r = write_all(&mut writer, &mut ready) => end_with(r),
-        r = read_all(reader, &requests, &attention, &control) => end_with(r),
+        r = read_all(reader, &requests, &control) => end_with(r),
         () = control.ended.notified() => {}
     }
     // Whatever still runs has nobody to run for.
@@ -220,15 +217,13 @@ async fn write_all(
 async fn read_all(
     reader: impl AsyncRead + Unpin,
     requests: &mpsc::Sender<Incoming>,
-    attention: &Attention,
     control: &Control,
 ) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(4096, reader);
     while let Some(request) = read_message(&mut reader, MESSAGE_LIMIT).await? {
         let next = if request.kind == kind::ATTENTION {
-            // In this order: who answers it takes the cancellation back afterwards.
+            // Taken back when the queue gets there.
             control.cancel.store(true, Ordering::Release);
-            attention.ask();
             Incoming::Attention
         } else {
             Incoming::Request(request)

@@ -1,9 +1,6 @@
 //! One session on its own thread: requests in, packets out. Running T-SQL blocks, so nothing here is async.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::mpsc;
 
@@ -26,22 +23,8 @@ use crate::sql::{
 /// What reaches the thread.
 pub(super) enum Incoming {
     Request(Request),
-    /// The client asked to stop. The flag of [`Attention`] says whether it was told yet.
+    /// The client asked to stop. Whatever was running has ended when this is reached.
     Attention,
-}
-
-/// Whether an attention waits for its answer. Each is answered exactly once: in the reply that it ended, or alone.
-#[derive(Default)]
-pub(super) struct Attention(AtomicBool);
-
-impl Attention {
-    pub(super) fn ask(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
-    }
 }
 
 /// What a session's thread is given.
@@ -50,7 +33,6 @@ pub(super) struct Start {
     pub(super) control: Arc<Control>,
     pub(super) login: Login,
     pub(super) encrypted: bool,
-    pub(super) attention: Arc<Attention>,
     pub(super) incoming: mpsc::Receiver<Incoming>,
     pub(super) packets: mpsc::Sender<Vec<u8>>,
 }
@@ -65,7 +47,6 @@ pub(super) fn run(start: Start) {
         control,
         login,
         encrypted,
-        attention,
         mut incoming,
         packets,
     } = start;
@@ -88,14 +69,13 @@ pub(super) fn run(start: Start) {
         let request = match next {
             Incoming::Request(request) => request,
             Incoming::Attention => {
-                if attention.take() {
-                    control.cancel.store(false, Ordering::Release);
-                    if Reply::new(&mut packets, &name, Some(&session))
-                        .end(true)
-                        .is_err()
-                    {
-                        return;
-                    }
+                control.cancel.store(false, Ordering::Release);
+                // In a message of its own, after the reply that it cut short: tedious takes it in no other way.
+                if Reply::new(&mut packets, &name, Some(&session))
+                    .end_attention()
+                    .is_err()
+                {
+                    return;
                 }
                 continue;
             }
@@ -106,15 +86,14 @@ pub(super) fn run(start: Start) {
         let mut reply = Reply::new(&mut packets, &name, Some(&session));
         let done = answer(&session, &request, &mut reply);
         drop(request);
-        let stopped = attention.take();
         let broken = reply.is_broken();
         let ended = match done {
-            Ok(()) => reply.end(stopped),
+            Ok(()) => reply.end(),
             // Half a result must not look like a whole one: the error is the last that is sent.
-            Err(End::Gone) if broken => reply.end(stopped).and(Err(Gone)),
+            Err(End::Gone) if broken => reply.end().and(Err(Gone)),
             Err(End::Gone) => Err(Gone),
             Err(End::Refused(e)) => {
-                let told = reply.message(&e).and_then(|()| reply.end(stopped));
+                let told = reply.message(&e).and_then(|()| reply.end());
                 if e.ends == Ends::Connection {
                     told.and(Err(Gone))
                 } else {
@@ -122,9 +101,6 @@ pub(super) fn run(start: Start) {
                 }
             }
         };
-        if stopped {
-            control.cancel.store(false, Ordering::Release);
-        }
         if ended.is_err() || control.kill.load(Ordering::Acquire) {
             return;
         }
@@ -188,7 +164,7 @@ fn check(login: &Login) -> SqlResult<()> {
 fn refuse(packets: &mut Packets, name: &str, e: &Message) -> Result<(), Gone> {
     let mut reply = Reply::new(packets, name, None);
     reply.message(e)?;
-    reply.end(false)
+    reply.end()
 }
 
 fn welcome(
@@ -230,7 +206,7 @@ fn welcome(
     if login.wants(feature::UTF8) && major >= 15 {
         reply.features(&[(feature::UTF8, &[1])])?;
     }
-    reply.end(false)?;
+    reply.end()?;
     packets.set_size(size);
     Ok(())
 }

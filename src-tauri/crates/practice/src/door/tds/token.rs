@@ -159,18 +159,22 @@ impl<'a> Reply<'a> {
         self.wait(token::DONE_PROCEDURE, 0, 0xe0, None)
     }
 
-    /// Ends the reply. `attention`: the client asked to stop, and is told that it happened.
-    pub(super) fn end(&mut self, attention: bool) -> Result<(), Gone> {
+    /// Ends the reply.
+    pub(super) fn end(&mut self) -> Result<(), Gone> {
         let open = self
             .waiting
             .as_ref()
             .is_none_or(|w| w.token == token::DONE_INSIDE);
-        if attention {
-            self.failed = false;
-            self.wait(token::DONE, done::ATTENTION, 0, None)?;
-        } else if open {
+        if open {
             self.wait(token::DONE, 0, 0xfd, None)?;
         }
+        self.flush_waiting(false)?;
+        self.packets.end()
+    }
+
+    /// The whole reply to an attention.
+    pub(super) fn end_attention(&mut self) -> Result<(), Gone> {
+        self.wait(token::DONE, done::ATTENTION, 0, None)?;
         self.flush_waiting(false)?;
         self.packets.end()
     }
