@@ -438,9 +438,9 @@ pub(crate) enum Module {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Create {
-    Create,
-    Alter,
-    CreateOrAlter,
+    New,
+    Change,
+    Either,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -185,7 +185,7 @@ fn integer(value: &Value, from: Type, to: Type, min: i64, max: i64) -> SqlResult
             if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&t) {
                 return Err(out_of_range(&f.to_string()));
             }
-            { t as i64 }
+            t as i64
         }
         // Money rounds, decimals are cut.
         Value::Decimal(d) if matches!(from, Type::Money | Type::SmallMoney) => d

@@ -1200,11 +1200,11 @@ impl Session {
                 Module::Procedure => Kind::Procedure(text.to_owned()),
             };
             match (&old, how) {
-                (Some(o), Create::Alter | Create::CreateOrAlter) if o.kind.code() == new.code() => {
+                (Some(o), Create::Change | Create::Either) if o.kind.code() == new.code() => {
                     file.save(o.id, &o.schema, &o.name, &new, &now_text())
                 }
                 (Some(_), _) => Err(exists_already(&home.name)),
-                (None, Create::Alter) => Err(message::no_object(&name.join("."))),
+                (None, Create::Change) => Err(message::no_object(&name.join("."))),
                 (None, _) => file.save(
                     file.next_object_id()?,
                     &home.schema,

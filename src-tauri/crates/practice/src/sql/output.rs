@@ -70,7 +70,6 @@ pub(crate) mod command {
     pub(crate) const DELETE: u16 = 0xc4;
     pub(crate) const UPDATE: u16 = 0xc5;
     pub(crate) const MERGE: u16 = 0x117;
-    pub(crate) const SET: u16 = 0xbe;
     pub(crate) const EXEC: u16 = 0xe0;
     pub(crate) const OTHER: u16 = 0xfd;
 }

@@ -70,6 +70,7 @@ impl Session {
                 let text = convert::to_text(&v, ty, self.style())?;
                 let quoted = self.settings.borrow().quoted_identifier;
                 let statements = parse::batch(&text, quoted)?;
+                super::statement::declared_once(&statements)?;
                 self.in_frame(Frame::default(), |s| s.run(&statements, out))?;
                 Ok(())
             }
@@ -338,9 +339,11 @@ impl Session {
 
     fn prepare(&self, parameters: &str, text: &str) -> SqlResult<Prepared> {
         let quoted = self.settings.borrow().quoted_identifier;
+        let statements = parse::batch(text, quoted)?;
+        super::statement::declared_once(&statements)?;
         Ok(Prepared {
             parameters: Rc::new(parse::parameters(parameters)?),
-            statements: Rc::new(parse::batch(text, quoted)?),
+            statements: Rc::new(statements),
         })
     }
 

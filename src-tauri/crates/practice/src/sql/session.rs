@@ -255,7 +255,7 @@ impl Session {
     pub(crate) fn check(&self) -> SqlResult<()> {
         let n = self.ticks.get().wrapping_add(1);
         self.ticks.set(n);
-        if n % 64 == 0 {
+        if n.is_multiple_of(64) {
             self.check_now()
         } else {
             Ok(())

@@ -70,6 +70,10 @@ impl Session {
                 return Ok(());
             }
         };
+        if let Err(e) = declared_once(&statements) {
+            self.report(e, out)?;
+            return Ok(());
+        }
         if self.settings.borrow().parseonly {
             return Ok(());
         }
@@ -470,7 +474,7 @@ impl Session {
             let key = variable_key(&d.name);
             match &d.kind {
                 Declared::Scalar(ty, value) => {
-                    // The same DECLARE runs again in a loop; two of them in one batch are an error that only compiling finds.
+                    // The same DECLARE may run again in a loop: the variable keeps its value then.
                     let value = match value {
                         Some(e) => self.scalar_as(e, *ty)?,
                         None => self
@@ -683,6 +687,35 @@ impl Session {
         }
         self.counted(out, command::SELECT, rows)
     }
+}
+
+/// Refuses a variable that a text declares twice, which compiling finds before anything runs.
+pub(crate) fn declared_once(statements: &[Statement]) -> SqlResult<()> {
+    let mut seen = std::collections::HashSet::new();
+    let mut open: Vec<&Statement> = statements.iter().rev().collect();
+    while let Some(s) = open.pop() {
+        match &s.kind {
+            S::Declare(list) => {
+                for d in list {
+                    if !seen.insert(variable_key(&d.name)) {
+                        return Err(message::declared_twice(&d.name).at(s.line));
+                    }
+                }
+            }
+            S::If(_, then, otherwise) => {
+                open.extend(otherwise.as_deref());
+                open.push(then);
+            }
+            S::While(_, body) => open.push(body),
+            S::Block(list) => open.extend(list.iter().rev()),
+            S::Try(body, handler) => {
+                open.extend(handler.iter().rev());
+                open.extend(body.iter().rev());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn has_tables(plan: &QueryPlan) -> bool {

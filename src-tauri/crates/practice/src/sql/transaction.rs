@@ -285,13 +285,4 @@ impl Session {
             format!("{what} statement not allowed within multi-statement transaction."),
         ))
     }
-
-    /// Whether a name is that of the session's own temporary database.
-    pub(crate) fn is_temporary(name: &str) -> bool {
-        name.starts_with('#') || name.starts_with('@')
-    }
-
-    pub(crate) const fn temporary_id() -> i32 {
-        TEMPORARY
-    }
 }

@@ -14,9 +14,9 @@ impl Parser<'_> {
         let start = self.token().start;
         self.advance();
         let how = if self.accept_words(&["OR", "ALTER"]) {
-            Create::CreateOrAlter
+            Create::Either
         } else {
-            Create::Create
+            Create::New
         };
         let word = match self.kind() {
             Kind::Word(w) => w.to_ascii_uppercase(),
@@ -24,7 +24,7 @@ impl Parser<'_> {
         };
         match word.as_str() {
             "VIEW" | "PROC" | "PROCEDURE" => self.module(how, start),
-            _ if how == Create::CreateOrAlter => {
+            _ if how == Create::Either => {
                 Err(message::not_implemented(format!("CREATE OR ALTER {word}")).at(self.line()))
             }
             "DATABASE" => self.create_database(),
@@ -441,7 +441,7 @@ impl Parser<'_> {
             _ => return Err(self.unexpected()),
         };
         match word.as_str() {
-            "VIEW" | "PROC" | "PROCEDURE" => self.module(Create::Alter, start),
+            "VIEW" | "PROC" | "PROCEDURE" => self.module(Create::Change, start),
             "TABLE" => self.alter_table(),
             "DATABASE" => self.alter_database(),
             "LOGIN" | "USER" | "ROLE" | "SERVER" | "AUTHORIZATION" => self.alter_principal(),

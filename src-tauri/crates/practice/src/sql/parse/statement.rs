@@ -176,24 +176,20 @@ impl Parser<'_> {
             }
             // The first statement of a batch may call a procedure without EXEC.
             _ if self.at == 0 && !super::is_reserved(&word) => {
-                if matches!(
-                    self.ahead(1),
+                let calls = match self.ahead(1) {
                     Kind::End
-                        | Kind::Sign(";" | ".")
-                        | Kind::Text(..)
-                        | Kind::Variable(_)
-                        | Kind::Integer(_)
-                ) || self.is_sign_ahead(1, "-")
-                {
-                    self.exec_call()
-                } else if matches!(self.ahead(1), Kind::Word(_) | Kind::Quoted(_))
-                    && word.starts_with("SP_")
-                {
-                    self.exec_call()
-                } else {
-                    self.advance();
-                    Err(self.unexpected())
+                    | Kind::Sign(";" | "." | "-")
+                    | Kind::Text(..)
+                    | Kind::Variable(_)
+                    | Kind::Integer(_) => true,
+                    Kind::Word(_) | Kind::Quoted(_) => word.starts_with("SP_"),
+                    _ => false,
+                };
+                if calls {
+                    return self.exec_call();
                 }
+                self.advance();
+                Err(self.unexpected())
             }
             _ => Err(self.unexpected()),
         }
@@ -470,7 +466,7 @@ impl Parser<'_> {
                 }
             }
         }
-        if self.accept_words(&["WITH", "RECOMPILE"]) {}
+        self.accept_words(&["WITH", "RECOMPILE"]);
         Ok(Exec::Procedure { result, name, args })
     }
 
@@ -711,9 +707,8 @@ impl Parser<'_> {
         self.accept("INTO");
         let target = self.name()?;
         self.table_hints()?;
-        let alias = if self.accept("AS") {
-            Some(self.identifier()?)
-        } else if self.is_identifier() && !self.is_word("USING") {
+        let named = self.accept("AS") || (self.is_identifier() && !self.is_word("USING"));
+        let alias = if named {
             Some(self.identifier()?)
         } else {
             None

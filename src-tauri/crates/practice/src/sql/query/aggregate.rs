@@ -368,6 +368,9 @@ impl Aggregate {
     }
 }
 
+/// What a row is ordered by: each value, and whether downwards.
+pub(crate) type SortKeys = Vec<(Value, bool)>;
+
 pub(crate) fn compare_keys(
     a: &[(Value, bool)],
     b: &[(Value, bool)],
@@ -472,7 +475,7 @@ impl WindowPlan {
     pub(crate) fn compute(&self, s: &Session, envs: &[Env<'_>]) -> SqlResult<Vec<Value>> {
         let mut out = vec![Value::Null; envs.len()];
         // Rows by partition, in order.
-        let mut places: Vec<(Vec<Key>, Vec<(Value, bool)>, usize)> = Vec::new();
+        let mut places: Vec<(Vec<Key>, SortKeys, usize)> = Vec::new();
         for (at, env) in envs.iter().enumerate() {
             s.check()?;
             let part = self
@@ -494,7 +497,7 @@ impl WindowPlan {
                 partitions.push(p.clone());
             }
         }
-        let mut groups: std::collections::HashMap<Vec<Key>, Vec<(Vec<(Value, bool)>, usize)>> =
+        let mut groups: std::collections::HashMap<Vec<Key>, Vec<(SortKeys, usize)>> =
             std::collections::HashMap::new();
         for (p, k, at) in places {
             groups.entry(p).or_default().push((k, at));
@@ -511,7 +514,7 @@ impl WindowPlan {
         &self,
         s: &Session,
         envs: &[Env<'_>],
-        rows: &[(Vec<(Value, bool)>, usize)],
+        rows: &[(SortKeys, usize)],
         out: &mut [Value],
     ) -> SqlResult<()> {
         let mut set = |at: usize, v: Value| {
@@ -637,7 +640,7 @@ impl WindowPlan {
         Ok(())
     }
 
-    fn peers(&self, rows: &[(Vec<(Value, bool)>, usize)], a: usize, b: usize) -> bool {
+    fn peers(&self, rows: &[(SortKeys, usize)], a: usize, b: usize) -> bool {
         match (rows.get(a), rows.get(b)) {
             (Some(x), Some(y)) => compare_keys(&x.0, &y.0, self.collation) == Ordering::Equal,
             _ => false,

@@ -131,7 +131,6 @@ impl Session {
                 }
                 function::call(self, *function, &values, args, *ty, *collation)
             }
-            Bound::Test(c) => Ok(Value::Bit(self.test(c, env)? == Some(true))),
             Bound::Collate(inner, _) => self.eval(inner, env),
             Bound::Scalar(plan, _) => {
                 let mut found = None;

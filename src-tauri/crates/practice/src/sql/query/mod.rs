@@ -65,8 +65,6 @@ pub(crate) enum Bound {
         ty: Type,
         collation: Collation,
     },
-    /// Only the condition of `IIF` and its like needs one inside a value.
-    Test(Box<Condition>),
     Scalar(Rc<QueryPlan>, Type),
     Collate(Box<Bound>, Collation),
 }
@@ -132,7 +130,6 @@ impl Bound {
             | Self::Call { ty, .. }
             | Self::Scalar(_, ty) => *ty,
             Self::Collate(e, _) => e.ty(),
-            Self::Test(_) => Type::Bit,
         }
     }
 

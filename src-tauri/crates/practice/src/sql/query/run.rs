@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     BodyPlan, Bound, Condition, Env, FromPlan, Key as OrderKey, QueryPlan, SelectPlan, Side,
-    aggregate::compare_keys, table::TableFunction,
+    aggregate::{SortKeys, compare_keys},
+    table::TableFunction,
 };
 use crate::sql::{
     ast::{JoinKind, SetOp},
@@ -311,7 +312,7 @@ impl Session {
             }
         }
         let collation = self.collation();
-        let mut out: Vec<(Row, Vec<(Value, bool)>, usize)> = Vec::new();
+        let mut out: Vec<(Row, SortKeys, usize)> = Vec::new();
         let mut seen = HashSet::new();
         for (at, ((row, aggregates), own)) in entries.iter().zip(&windows).enumerate() {
             self.check()?;
@@ -377,7 +378,7 @@ impl Session {
             }
             (n, _) => n,
         };
-        let mut last: Option<Vec<(Value, bool)>> = None;
+        let mut last: Option<SortKeys> = None;
         for (sent, (values, keys, at)) in out.into_iter().enumerate() {
             self.check()?;
             let full = limit.is_some_and(|l| sent as f64 >= l);
