@@ -29,7 +29,7 @@ pub(super) fn read_batch(body: &[u8]) -> Result<String, Malformed> {
     let mut r = Reader::new(body);
     skip_headers(&mut r)?;
     let text = r.rest();
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return Err(Malformed("half a character at the end of a batch"));
     }
     Ok(utf16(text))

@@ -15,7 +15,7 @@ use crate::sql::{
     value::Value,
 };
 
-mod token {
+mod tag {
     pub(super) const RETURN_STATUS: u8 = 0x79;
     pub(super) const COLUMNS: u8 = 0x81;
     pub(super) const ERROR: u8 = 0xaa;
@@ -156,7 +156,7 @@ impl<'a> Reply<'a> {
 
     /// Ends one call of a procedure.
     pub(super) fn end_call(&mut self) -> Result<(), Gone> {
-        self.wait(token::DONE_PROCEDURE, 0, 0xe0, None)
+        self.wait(tag::DONE_PROCEDURE, 0, 0xe0, None)
     }
 
     /// Ends the reply.
@@ -164,9 +164,9 @@ impl<'a> Reply<'a> {
         let open = self
             .waiting
             .as_ref()
-            .is_none_or(|w| w.token == token::DONE_INSIDE);
+            .is_none_or(|w| w.token == tag::DONE_INSIDE);
         if open {
-            self.wait(token::DONE, 0, 0xfd, None)?;
+            self.wait(tag::DONE, 0, 0xfd, None)?;
         }
         self.flush_waiting(false)?;
         self.packets.end()
@@ -174,7 +174,7 @@ impl<'a> Reply<'a> {
 
     /// The whole reply to an attention.
     pub(super) fn end_attention(&mut self) -> Result<(), Gone> {
-        self.wait(token::DONE, done::ATTENTION, 0, None)?;
+        self.wait(tag::DONE, done::ATTENTION, 0, None)?;
         self.flush_waiting(false)?;
         self.packets.end()
     }
@@ -182,7 +182,7 @@ impl<'a> Reply<'a> {
     fn env_change(&mut self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), Gone> {
         let mut body = vec![kind];
         fill(&mut body);
-        let mut out = vec![token::CHANGE];
+        let mut out = vec![tag::CHANGE];
         put_length(&mut out, body.len());
         out.extend(body);
         self.send(&out)
@@ -219,7 +219,7 @@ impl<'a> Reply<'a> {
         body.extend([0x74, 0x00, 0x00, 0x04]);
         put_short(&mut body, program);
         body.extend(version);
-        let mut out = vec![token::LOGIN];
+        let mut out = vec![tag::LOGIN];
         put_length(&mut out, body.len());
         out.extend(body);
         self.send(&out)
@@ -227,7 +227,7 @@ impl<'a> Reply<'a> {
 
     /// FEATUREEXTACK: the features that both have.
     pub(super) fn features(&mut self, list: &[(u8, &[u8])]) -> Result<(), Gone> {
-        let mut out = vec![token::FEATURES];
+        let mut out = vec![tag::FEATURES];
         for (id, data) in list {
             out.put_u8(*id);
             out.put_u32_le(u32::try_from(data.len()).unwrap_or(0));
@@ -269,7 +269,7 @@ impl Output for Reply<'_> {
         self.columns = columns.iter().map(|c| (c.ty, c.nullable)).collect();
         // The database, and with it the encoding of varchar, may have changed since the request began.
         self.collation = self.session.map_or(self.collation, Session::collation);
-        let mut out = vec![token::COLUMNS];
+        let mut out = vec![tag::COLUMNS];
         put_length(&mut out, columns.len());
         for c in columns {
             out.put_u32_le(0);
@@ -288,7 +288,7 @@ impl Output for Reply<'_> {
     fn row(&mut self, values: &[Value]) -> Result<(), Gone> {
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
-        out.push(token::ROW);
+        out.push(tag::ROW);
         if values.len() != self.columns.len() {
             return Err(self.misfit("row of this result"));
         }
@@ -310,9 +310,9 @@ impl Output for Reply<'_> {
 
     fn done(&mut self, d: Done) -> Result<(), Gone> {
         let token = if self.call || d.inside {
-            token::DONE_INSIDE
+            tag::DONE_INSIDE
         } else {
-            token::DONE
+            tag::DONE
         };
         let status = if d.error { done::ERROR } else { 0 };
         self.wait(token, status, d.command, d.count)
@@ -329,7 +329,7 @@ impl Output for Reply<'_> {
         put_short(&mut body, &m.procedure);
         body.put_u32_le(m.line);
         let is_error = m.class > 10;
-        let mut out = vec![if is_error { token::ERROR } else { token::INFO }];
+        let mut out = vec![if is_error { tag::ERROR } else { tag::INFO }];
         put_length(&mut out, body.len());
         out.extend(body);
         self.send(&out)?;
@@ -370,13 +370,13 @@ impl Output for Reply<'_> {
     }
 
     fn status(&mut self, status: i32) -> Result<(), Gone> {
-        let mut out = vec![token::RETURN_STATUS];
+        let mut out = vec![tag::RETURN_STATUS];
         out.put_i32_le(status);
         self.send(&out)
     }
 
     fn returned(&mut self, name: &str, ordinal: u16, ty: Type, value: &Value) -> Result<(), Gone> {
-        let mut out = vec![token::RETURN_VALUE];
+        let mut out = vec![tag::RETURN_VALUE];
         out.put_u16_le(ordinal);
         put_short(&mut out, name);
         out.put_u8(1);
