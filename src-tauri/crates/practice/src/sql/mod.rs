@@ -25,6 +25,7 @@ mod parse;
 mod principal;
 pub(crate) mod procedure;
 mod query;
+mod raise;
 mod server;
 pub(crate) mod session;
 mod statement;

@@ -169,6 +169,7 @@ impl Session {
         } else {
             client.database.clone()
         };
+        tracing::debug!(program = %client.program, library = %client.library, "a SQL session begins");
         let refused = |e: SqlError| {
             server
                 .log
@@ -237,6 +238,16 @@ impl Session {
             ticks: Cell::new(0),
         };
         session.check_access(&database).map_err(refused)?;
+        let british = ["British", "British English"];
+        if british
+            .iter()
+            .any(|l| session.client.language.eq_ignore_ascii_case(l))
+        {
+            let mut s = session.settings.borrow_mut();
+            s.language = "British".into();
+            s.day_first = true;
+            s.datefirst = 1;
+        }
         Ok(session)
     }
 

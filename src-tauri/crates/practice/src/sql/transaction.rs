@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{
     message::{self, Message, SqlResult},
     output::{Change, Output},
-    session::{Session, TEMPORARY, Transaction},
+    session::{Session, Transaction},
     statement::Exec,
     store::{self, File},
 };

@@ -3,11 +3,14 @@
 //! Written by hand rather than over a SQL parser crate: statements in T-SQL need no separator, errors name
 //! the word and the line they were found at, and half of what clients send at connect is outside the common grammar.
 
+mod change;
 mod definition;
 mod expression;
+mod module;
 mod query;
 mod security;
 mod statement;
+mod table;
 
 use super::{
     ast::{Expr, Name, Parameter, Statement},

@@ -129,7 +129,7 @@ impl Session {
                 for a in args {
                     values.push(self.eval(a, env)?);
                 }
-                function::call(self, *function, &values, args, *ty, *collation)
+                function::call(self, function, &values, args, *ty, *collation)
             }
             Bound::Collate(inner, _) => self.eval(inner, env),
             Bound::Scalar(plan, _) => {

@@ -1,10 +1,11 @@
 //! Binding expressions and conditions: names resolved, types worked out, conversions written in.
 
+use super::window::WindowPlan;
 use std::rc::Rc;
 
 use super::{
     Bound, Condition,
-    aggregate::{self, Aggregate, WindowPlan},
+    aggregate::{self, Aggregate},
     bind::{Binder, Scope},
     function, operator,
 };

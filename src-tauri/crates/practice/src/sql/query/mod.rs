@@ -8,7 +8,9 @@ pub(crate) mod function;
 mod operator;
 mod run;
 mod select;
+mod source;
 mod table;
+mod window;
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -217,7 +219,7 @@ pub(crate) struct SelectPlan {
     pub(crate) group: Vec<Bound>,
     pub(crate) aggregates: Vec<aggregate::Aggregate>,
     pub(crate) having: Option<Condition>,
-    pub(crate) windows: Vec<aggregate::WindowPlan>,
+    pub(crate) windows: Vec<window::WindowPlan>,
     pub(crate) items: Vec<Bound>,
     /// Variables that take the items' values instead of a result.
     pub(crate) assign: Vec<String>,

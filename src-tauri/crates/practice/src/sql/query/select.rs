@@ -487,10 +487,8 @@ fn hand_down(from: &mut FromPlan, index: usize, value: &Bound, base: usize) {
                 hand_down(right, index, value, split);
             }
         }
-        FromPlan::Apply { left, .. } => {
-            if index < base.saturating_add(left.width()) {
-                hand_down(left, index, value, base);
-            }
+        FromPlan::Apply { left, .. } if index < base.saturating_add(left.width()) => {
+            hand_down(left, index, value, base);
         }
         _ => {}
     }
