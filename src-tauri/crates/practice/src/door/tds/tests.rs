@@ -430,12 +430,3 @@ proptest! {
         });
     }
 }
-
-/// Serves until killed, for clients that are tried by hand.
-#[tokio::test]
-#[ignore = "serves until it is killed"]
-async fn by_hand() {
-    let served = serve().await;
-    eprintln!("PORT {}", served.port);
-    served.server.stopped().await;
-}
