@@ -24,6 +24,7 @@ use crate::{
     dto, endpoints,
     link::Link,
     logins::{SA, app_login},
+    passwords,
     table::{Call, cancelled},
 };
 
@@ -68,7 +69,8 @@ pub(crate) async fn record_or_new(
         .get(&labels.id)
         .cloned()
         .unwrap_or_else(|| InstanceRecord {
-            ours: false,
+            // Where only the files were lost its password is still here.
+            ours: labels.owner == berth.owner(),
             ..record_of(labels, &link.host, "")
         });
     record.host.clone_from(&link.host);
@@ -87,6 +89,36 @@ pub(crate) async fn remember(berth: &Berth, record: InstanceRecord) -> Result<()
             })
         })
         .await
+}
+
+/// Keeps the record of an instance that is about to be made, in the place of any that had its name: the host has just
+/// said that it has none of that name.
+pub(crate) async fn begin(
+    berth: &Arc<Berth>,
+    link: &Arc<Link>,
+    record: InstanceRecord,
+) -> Result<()> {
+    let before = berth
+        .store(move |f| {
+            f.update::<Instances, _>(|all| {
+                let (same, mut others): (Vec<_>, Vec<_>) = std::mem::take(&mut all.instances)
+                    .into_iter()
+                    .partition(|r| {
+                        r.host == record.host && r.name == record.name && r.id != record.id
+                    });
+                std::mem::swap(&mut all.instances, &mut others);
+                all.put(record);
+                Ok(same)
+            })
+        })
+        .await?;
+    for old in before {
+        berth.endpoints.release(&old.id);
+        if old.ours && old.password_file.is_none() {
+            tokio::spawn(forget_password(Arc::clone(berth), Arc::clone(link), old));
+        }
+    }
+    Ok(())
 }
 
 /// Drops the record of an instance that is gone.
@@ -125,6 +157,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
         .filter_map(|c| Labels::from_map(|k| c.labels.get(k).map(String::as_str)).map(|l| (l, c)))
         .collect();
     let (host, direct, seen_at) = (host.to_owned(), link.publishes(), now());
+    let owner = berth.owner();
     let asking = Arc::clone(berth);
     let (found, gone) = berth
         .store(move |f| {
@@ -136,7 +169,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                         all.get(&labels.id)
                             .cloned()
                             .unwrap_or_else(|| InstanceRecord {
-                                ours: false,
+                                ours: labels.owner == owner,
                                 ..record_of(&labels, &host, &container.image)
                             });
                     record.host.clone_from(&host);
@@ -149,17 +182,17 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                     record.seen_at = Some(seen_at.clone());
                     found.push((record, container));
                 }
-                let gone: Vec<String> = if !quiet_all_along {
+                let gone: Vec<InstanceRecord> = if !quiet_all_along {
                     Vec::new()
                 } else {
                     all.instances
                         .iter()
                         .filter(|r| r.host == host && !found.iter().any(|(f, _)| f.id == r.id))
-                        .map(|r| r.id.clone())
+                        .cloned()
                         .collect()
                 };
-                for id in &gone {
-                    all.remove(id);
+                for record in &gone {
+                    all.remove(&record.id);
                 }
                 for (record, _) in &found {
                     all.put(record.clone());
@@ -182,8 +215,8 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
             }
             let changed = result.0.clone();
             f.update::<Instances, _>(|all| {
-                for id in &result.1 {
-                    all.remove(id);
+                for record in &result.1 {
+                    all.remove(&record.id);
                 }
                 for (record, _) in changed {
                     all.put(record);
@@ -193,13 +226,42 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
             Ok(result)
         })
         .await?;
-    for id in gone {
-        berth.endpoints.release(&id);
+    for record in gone {
+        berth.endpoints.release(&record.id);
+        if record.unfinished && record.ours && record.password_file.is_none() {
+            // Not waited for: a keychain may ask somebody something first.
+            tokio::spawn(forget_password(
+                Arc::clone(berth),
+                Arc::clone(&link),
+                record,
+            ));
+        }
     }
     for (record, _) in &found {
         endpoints::hold(berth, record).await;
     }
     Ok(found)
+}
+
+/// An instance has no container any more, or never had one: its password opens nothing, unless its volume is there.
+async fn forget_password(berth: Arc<Berth>, link: Arc<Link>, record: InstanceRecord) {
+    let forgotten = match has_data(&link, &volume_of(&record.name), &record.id).await {
+        Ok(true) => Ok(()),
+        Ok(false) => passwords::forget(&berth, &record.id).await,
+        Err(e) => Err(e),
+    };
+    if let Err(e) = forgotten {
+        tracing::warn!("the password of an instance that was never made stays: {e}");
+    }
+}
+
+/// Whether a volume is there and holds the data of the instance of this id.
+pub(crate) async fn has_data(link: &Link, volume: &str, id: &str) -> Result<bool> {
+    match link.engine.volume(volume).await {
+        Ok(volume) => Ok(volume.labels.get(label::ID).is_some_and(|i| i == id)),
+        Err(e) if e.code() == berth_core::Code::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 fn state_of(container: &Container) -> State {
@@ -359,10 +421,11 @@ pub(crate) async fn find(berth: &Arc<Berth>, text: &str) -> Result<InstanceRecor
         }
         1 => found.pop().ok_or_else(|| not_there(text)),
         _ => {
-            let names: Vec<_> = found
+            let mut names: Vec<_> = found
                 .iter()
                 .map(|r| format!("`{}/{}`", r.host, r.name))
                 .collect();
+            names.sort();
             Err(
                 Error::usage(format!("Several instances are called `{}`", wanted.name))
                     .because(names.join(", "))
@@ -400,8 +463,11 @@ pub(crate) async fn reach(berth: &Arc<Berth>, name: &str) -> Result<Found> {
             labels,
         }),
         None => {
-            forget(berth, &record.id).await;
-            berth.endpoints.release(&record.id);
+            // One that is being made has its record before its container.
+            if !record.unfinished {
+                forget(berth, &record.id).await;
+                berth.endpoints.release(&record.id);
+            }
             Err(not_there(name).because(format!("its container is gone from `{}`", record.host)))
         }
     }
@@ -435,7 +501,10 @@ fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceVie
         State::Unknown.as_str().to_owned()
     };
     let running = record.state == State::Running.as_str();
-    let (cause, hint) = if record.unfinished {
+    let subject = format!("{}/{}", record.host, record.name);
+    let (cause, hint) = if record.unfinished && berth.operations.works_on(&subject) {
+        (Some("It is being made".to_owned()), None)
+    } else if record.unfinished {
         (
             Some("Its making was cut off".to_owned()),
             Some(format!(

@@ -76,10 +76,18 @@ impl Made {
                 }
             }
         }
-        if let Some(volume) = self.volume
-            && let Err(e) = link.engine.remove_volume(&volume).await
-        {
-            tracing::warn!("an unfinished volume could not be removed: {e}");
+        if let Some(volume) = self.volume {
+            // By its label: a volume of that name may be somebody else's.
+            let removed = match instances::has_data(&link, &volume, &self.id).await {
+                Ok(true) => link.engine.remove_volume(&volume).await,
+                Ok(false) => Ok(()),
+                Err(e) => Err(e),
+            };
+            if let Err(e) = removed {
+                tracing::warn!("an unfinished volume could not be removed: {e}");
+                // Its data can only be opened with its password.
+                return;
+            }
         }
         if self.passwords
             && let Err(e) = passwords::forget(berth, &self.id).await
@@ -128,11 +136,12 @@ pub(crate) async fn make(
         .as_ref()
         .map(|p| p.to_string_lossy().into_owned());
     let keys = operation
-        .phase(
-            "credentials",
-            "Making a password and storing it",
-            credentials(berth, &record, &labels, kept.is_some(), rules, made),
-        )
+        .phase("credentials", "Making a password and storing it", async {
+            // Before anything is made: whatever is found after a crash is then known to be unfinished.
+            instances::begin(berth, &link, record.clone()).await?;
+            made.record = true;
+            credentials(berth, &record, &labels, kept.is_some(), rules, made).await
+        })
         .await?;
 
     let container_name = format!("{PREFIX}{}", labels.name);
@@ -145,6 +154,8 @@ pub(crate) async fn make(
                 if let Some(volume) = &volume
                     && kept.is_none()
                 {
+                    // Before it is asked for: a create that is cut off may go through.
+                    made.volume = Some(volume.clone());
                     let there = link
                         .engine
                         .create_volume(volume, &labels.data_marker())
@@ -158,7 +169,6 @@ pub(crate) async fn make(
                         .because("it does not say that it holds the data of this instance")
                         .hint("Take another name"));
                     }
-                    made.volume = Some(volume.clone());
                 }
                 // The engine publishes the port itself where there is no tunnel: it must be free by then.
                 let reserved = (!link.publishes()).then_some(reserved);

@@ -138,6 +138,13 @@ impl Operations {
         !taken
     }
 
+    /// Whether one under way works on `subject`.
+    pub(crate) fn works_on(&self, subject: &str) -> bool {
+        lock(&self.all)
+            .iter()
+            .any(|o| lock(&o.inner).ended.is_none() && *lock(&o.subject) == subject)
+    }
+
     fn find(&self, id: &str) -> Result<Arc<Operation>> {
         lock(&self.all)
             .iter()

@@ -308,6 +308,15 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
         instance::check_data_version(&name, &kept.version, recipe.version)?;
     }
     let mut known = berth.store(|f| f.read::<Instances>()).await?.instances;
+    // What this host does not have any more holds no port, unless another operation is just making it.
+    if berth.operations_under_way() <= 1 {
+        known.retain(|r| {
+            r.host != wanted.host
+                || containers
+                    .iter()
+                    .any(|c| c.labels.get(label::ID) == Some(&r.id))
+        });
+    }
     // Of the instances on this host also those that this machine never listed: no two may claim one port.
     for container in &containers {
         if let Some(labels) = Labels::from_map(|k| container.labels.get(k).map(String::as_str))
