@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use berth_tests::rig::{Home, LinuxHost, PracticeHost, SecretService, drivers};
+use berth_tests::rig::{Dockerd, Home, LinuxHost, PracticeHost, SecretService, drivers};
 use serde_json::{Value, json};
 
 /// Every file below `folder` that holds `text`.
@@ -199,6 +199,46 @@ fn a_linux_host_gives_a_string_that_every_client_opens() {
     the_instance_serves_and_goes(&home, "shop");
     assert_eq!(
         host.dockerd.docker(&["ps", "-aq"]),
+        "",
+        "nothing is left on the host"
+    );
+}
+
+#[test]
+fn an_engine_on_this_machine_needs_no_tunnel() {
+    let Some(secrets) = SecretService::start() else {
+        return;
+    };
+    let Some(dockerd) = Dockerd::with_sql_image() else {
+        return;
+    };
+    let home = Home::with_secrets(&secrets);
+    let _ = home
+        .berth(&["host", "add", "here", &dockerd.address()])
+        .ok();
+    let _ = home
+        .berth_with(
+            &["up", "shop", "--accept-eula"],
+            "",
+            Duration::from_secs(90),
+        )
+        .ok();
+    let string = home.berth(&["connection", "shop"]).ok();
+    let _ = home.berth(&["agent", "stop"]).ok();
+    let rows = drivers::tiberius(string.line(), "SELECT 40 + 2");
+    assert_eq!(
+        rows.as_deref(),
+        Ok([vec![json!(42)]].as_slice()),
+        "the engine publishes the port on this machine, so no agent is needed"
+    );
+    let ports = dockerd.docker(&["ps", "--format", "{{.Ports}}"]);
+    assert!(
+        ports.starts_with("127.0.0.1:"),
+        "a password must not be asked for by the whole network: {ports}"
+    );
+    the_instance_serves_and_goes(&home, "shop");
+    assert_eq!(
+        dockerd.docker(&["ps", "-aq"]),
         "",
         "nothing is left on the host"
     );
