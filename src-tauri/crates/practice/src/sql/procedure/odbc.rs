@@ -379,8 +379,9 @@ const TYPES: [Type; 24] = [
     Type::SmallMoney,
     Type::Date,
     Type::Time(7),
-    Type::DateTime,
+    // A driver takes the first of one code as the best one for it.
     Type::DateTime2(7),
+    Type::DateTime,
     Type::SmallDateTime,
     Type::DateTimeOffset(7),
     Type::Char(8000),

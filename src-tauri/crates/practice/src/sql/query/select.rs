@@ -439,9 +439,11 @@ pub(crate) fn push_down(from: &mut FromPlan, c: &Condition) {
                     collation: own,
                 } = column
                     && fixed(value)
-                    && value.ty() == *ty
-                    && (!ty.is_text() || own == collation)
-                    && !value.ty().is_text()
+                    && if ty.is_text() {
+                        value.ty().is_text() && own == collation
+                    } else {
+                        value.ty() == *ty
+                    }
                 {
                     hand_down(from, *index, value, 0);
                     return;
