@@ -8,7 +8,9 @@ if ! tests/in-namespace.sh true 2>/dev/null; then
   exit 0
 fi
 tests/prepare/machine.sh
-cargo build --quiet --release --locked --package berth-cli --package berth-practice --bins
-triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-export "CARGO_TARGET_${triple}_RUNNER=$PWD/tests/in-namespace.sh"
-cargo bench --quiet --locked --package berth-tests --bench list
+# One build for the programs and the benchmark: with one set of features, nothing is compiled twice.
+echo 'building everything for release; the first time takes some minutes'
+bench=$(cargo build --quiet --release --locked --message-format=json-render-diagnostics \
+  --package berth-cli --package berth-practice --package berth-tests --bins --bench list |
+  sed -n 's/.*"kind":\["bench"\].*"executable":"\([^"]*\)".*/\1/p')
+tests/in-namespace.sh "$bench"
