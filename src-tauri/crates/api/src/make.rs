@@ -13,6 +13,7 @@ use berth_engine::{ContainerSpec, Isolation, Mount, MountKind, Publish, RestartP
 use berth_sql::{Login, Trust};
 use berth_store::{InstanceRecord, Settings};
 use futures_util::StreamExt;
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     Berth,
@@ -28,13 +29,20 @@ use crate::{
 /// Without a word from a pull for so long, it is given up: Windows layers of gigabytes unpack without one.
 const PULL_SILENCE: Duration = Duration::from_secs(600);
 
+/// How long cleaning up waits for what is under way at the engine.
+const UNDER_WAY: Duration = Duration::from_secs(10);
+
 /// What a broken `up` has made so far.
 #[derive(Default)]
 pub(crate) struct Made {
     link: Option<Arc<Link>>,
     id: String,
     container: Option<String>,
+    /// A container was asked for.
     creating: bool,
+    /// What is under way at the engine. It finishes what it has begun, also for a caller that hung up, so how that ends
+    /// has to be waited for.
+    under_way: Option<JoinHandle<Option<String>>>,
     volume: Option<String>,
     pub(crate) passwords: bool,
     record: bool,
@@ -42,6 +50,27 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// Does a piece of work that goes on when the phase around it is cancelled. `id` takes the container's id from it.
+    async fn finish<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        id: fn(&T) -> Option<String>,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        self.under_way = Some(tokio::spawn(async move {
+            let result = work.await;
+            let id = result.as_ref().ok().and_then(id);
+            // A phase that was cancelled does not wait any more.
+            let _ = answer.send(result);
+            id
+        }));
+        let result = answered
+            .await
+            .map_err(|_| Error::failed("A piece of work broke off"))?;
+        self.under_way = None;
+        result
+    }
+
     /// After a cancel everything goes. After a failure of a container that had started it stays, stopped and listed:
     /// its log holds the reason, and its data may be worth something.
     pub(crate) async fn clean_up(self, berth: &Arc<Berth>, error: &Error) {
@@ -55,8 +84,13 @@ impl Made {
             return;
         }
         let mut container = self.container;
+        if let Some(under_way) = self.under_way
+            && let Ok(Ok(made)) = timeout(UNDER_WAY, under_way).await
+        {
+            container = container.or(made);
+        }
         if container.is_none() && self.creating {
-            // A create that was cut off may have gone through. By label, never by name: what has our name may be somebody else's.
+            // By label, never by name: what has our name may be somebody else's.
             match link.container_of(&self.id).await {
                 Ok(found) => container = found.map(|c| c.id),
                 Err(e) => {
@@ -154,11 +188,14 @@ pub(crate) async fn make(
                 if let Some(volume) = &volume
                     && kept.is_none()
                 {
-                    // Before it is asked for: a create that is cut off may go through.
                     made.volume = Some(volume.clone());
-                    let there = link
-                        .engine
-                        .create_volume(volume, &labels.data_marker())
+                    let (engine, name) = (link.engine.clone(), volume.clone());
+                    let marker = labels.data_marker();
+                    let there = made
+                        .finish(
+                            async move { engine.create_volume(&name, &marker).await },
+                            |_| None,
+                        )
                         .await?;
                     // An engine answers a volume of that name as it is, if there is one.
                     if there.labels.get(label::ID) != Some(&labels.id) {
@@ -181,7 +218,12 @@ pub(crate) async fn make(
                     volume,
                 );
                 made.creating = true;
-                let id = link.engine.create(&spec).await?;
+                let engine = link.engine.clone();
+                let id = made
+                    .finish(async move { engine.create(&spec).await }, |id| {
+                        Some(id.clone())
+                    })
+                    .await?;
                 made.container = Some(id.clone());
                 let record = InstanceRecord {
                     container: id.clone(),
@@ -322,15 +364,13 @@ async fn image(link: &Link, recipe: &Recipe, operation: &Operation) -> Result<Ru
     let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut told = (0_u64, 0_u64);
     loop {
-        let next = tokio::time::timeout(PULL_SILENCE, pull.next())
-            .await
-            .map_err(|_| {
-                Error::new(
-                    Code::TimedOut,
-                    format!("The pull of `{}` stands still", recipe.image),
-                )
-                .because(format!("nothing came for {} s", PULL_SILENCE.as_secs()))
-            })?;
+        let next = timeout(PULL_SILENCE, pull.next()).await.map_err(|_| {
+            Error::new(
+                Code::TimedOut,
+                format!("The pull of `{}` stands still", recipe.image),
+            )
+            .because(format!("nothing came for {} s", PULL_SILENCE.as_secs()))
+        })?;
         let Some(step) = next.transpose()? else { break };
         if let (Some(layer), Some(done), Some(total)) = (step.layer, step.done, step.total) {
             layers.insert(layer, (done, total));

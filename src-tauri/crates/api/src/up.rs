@@ -322,7 +322,7 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
         if let Some(labels) = Labels::from_map(|k| container.labels.get(k).map(String::as_str))
             && !known.iter().any(|r| r.id == labels.id)
         {
-            known.push(crate::instances::record_of(
+            known.push(instances::record_of(
                 &labels,
                 &wanted.host,
                 &container.image,
