@@ -185,13 +185,18 @@ pub(crate) async fn ask_secret(question: &str) -> Result<Option<Secret>> {
     if !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    // Its reader is left behind by Ctrl-C, and would leave the terminal as it set it: without echo.
+    // Its reader is left behind by a request to end, and would leave the terminal as it set it: without echo.
     let terminal = std::io::stdin();
     let before = rustix::termios::tcgetattr(&terminal).ok();
     let question = format!("{question}: ");
     let read = tokio::task::spawn_blocking(move || rpassword::prompt_password(question));
     tokio::select! {
-        read = read => Ok(read.ok().and_then(|r| r.ok()).map(Secret::from)),
+        read = read => match read {
+            Ok(Ok(text)) => Ok(Some(Secret::from(text))),
+            // The reader takes Ctrl-C off the terminal itself, and raises it as a signal only then.
+            Ok(Err(e)) if e.kind() == std::io::ErrorKind::Interrupted => Err(table::cancelled()),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        },
         () = interrupted() => {
             if let Some(before) = before {
                 let _ = rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &before);
