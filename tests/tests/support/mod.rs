@@ -496,6 +496,9 @@ fn carry(mut client: UnixStream, mut engine: UnixStream, held: &Arc<Held>) {
             while !held.open.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(10));
             }
+            // Also for the thread that reads the engine's answers, which has its own handles.
+            let _ = client.shutdown(std::net::Shutdown::Both);
+            let _ = engine.shutdown(std::net::Shutdown::Both);
             return;
         }
         if head.to_ascii_lowercase().contains("upgrade:") {

@@ -1,0 +1,237 @@
+//! What `berth host add` asks on a terminal: the host's key, a passphrase, a password. Each can be answered, declined,
+//! and left by Ctrl-C, and no secret is shown while it is typed.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::{
+    io::{Read, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use berth_tests::rig::{self, Home, SecretService, Sshd, programs};
+use support::text;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// `berth` on a terminal of its own, made by `script`, where somebody types.
+struct Terminal {
+    child: Child,
+    keys: Option<ChildStdin>,
+    shown: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn run(home: &Home, arguments: &[&str]) -> Option<Self> {
+        let Some(script) = programs::find("script") else {
+            rig::skip("a terminal needs `script` of util-linux");
+            return None;
+        };
+        let line = std::iter::once(text(&programs::built("berth")))
+            .chain(arguments.iter().map(|a| (*a).to_owned()))
+            .map(|word| format!("'{word}'"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let mut child = home
+            .command(&script)
+            .args([
+                "--quiet",
+                "--return",
+                "--flush",
+                "--command",
+                &line,
+                "/dev/null",
+            ])
+            .env("TERM", "xterm")
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let shown = Arc::new(Mutex::new(String::new()));
+        let (keys, mut out) = (child.stdin.take(), child.stdout.take().unwrap());
+        let seen = Arc::clone(&shown);
+        thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(n @ 1..) = out.read(&mut part) {
+                seen.lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&part[..n]));
+            }
+        });
+        Some(Self { child, keys, shown })
+    }
+
+    fn shown(&self) -> String {
+        self.shown.lock().unwrap().clone()
+    }
+
+    fn wait_for(&self, what: &str) {
+        let began = std::time::Instant::now();
+        while !self.shown().contains(what) {
+            assert!(
+                began.elapsed() < SOON,
+                "waited in vain for `{what}`:\n{}",
+                self.shown()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        let to = self.keys.as_mut().unwrap();
+        to.write_all(keys.as_bytes()).unwrap();
+        to.flush().unwrap();
+    }
+
+    fn code(&mut self) -> i32 {
+        let child = &mut self.child;
+        let status = rig::wait_for("the command on the terminal to end", SOON, || {
+            child.try_wait().unwrap()
+        });
+        status.code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn add(home: &Home, sshd: &Sshd, more: &[&str]) -> Option<Terminal> {
+    let address = sshd.address();
+    let mut arguments = vec!["host", "add", "lin", &address];
+    arguments.extend(more);
+    Terminal::run(home, &arguments)
+}
+
+fn knows_the_host(home: &Home) -> bool {
+    home.berth_home().join("hosts.json").exists()
+}
+
+#[test]
+fn the_host_key_is_asked_for_and_only_a_yes_is_one() {
+    let Some(sshd) = Sshd::start() else { return };
+    for (answer, code) in [("no\r", 4), ("\r", 4), ("sure\r", 4), ("\u{3}", 1)] {
+        let home = Home::new();
+        let Some(mut terminal) = add(&home, &sshd, &["--identity", &text(&sshd.client_key())])
+        else {
+            return;
+        };
+        terminal.wait_for("(yes/no)");
+        assert!(
+            terminal.shown().contains(&sshd.fingerprint()),
+            "the question shows what to compare:\n{}",
+            terminal.shown()
+        );
+        terminal.type_in(answer);
+        assert_eq!(terminal.code(), code, "{answer:?}:\n{}", terminal.shown());
+        assert!(
+            !home.berth_home().join("known_hosts").exists(),
+            "{answer:?} is no consent"
+        );
+    }
+    let home = Home::new();
+    let Some(mut terminal) = add(&home, &sshd, &["--identity", &text(&sshd.client_key())]) else {
+        return;
+    };
+    terminal.wait_for("(yes/no)");
+    terminal.type_in("yes\r");
+    // There is no engine on this host, which is said after the sign-in.
+    assert_eq!(terminal.code(), 1, "{}", terminal.shown());
+    assert!(
+        terminal.shown().contains("found no container engine"),
+        "{}",
+        terminal.shown()
+    );
+    assert!(
+        home.berth_home().join("known_hosts").exists(),
+        "the key is recorded by the yes"
+    );
+}
+
+#[test]
+fn a_passphrase_is_asked_for_unseen() {
+    let Some(sshd) = Sshd::start() else { return };
+    let home = Home::new();
+    let key = home.path().join("locked");
+    programs::run(
+        Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-C", "t", "-N", "open sesame", "-f"])
+            .arg(&key),
+    );
+    let (key, trust) = (text(&key), sshd.fingerprint());
+    let more = [
+        "--identity",
+        key.as_str(),
+        "--trust-host-key",
+        trust.as_str(),
+    ];
+    let Some(mut left) = add(&home, &sshd, &more) else {
+        return;
+    };
+    left.wait_for("Passphrase");
+    left.type_in("open ses\u{3}");
+    assert_eq!(
+        left.code(),
+        1,
+        "Ctrl-C leaves the question:\n{}",
+        left.shown()
+    );
+    assert!(left.shown().contains("Cancelled"), "{}", left.shown());
+
+    let mut given = add(&home, &sshd, &more).unwrap();
+    given.wait_for("Passphrase");
+    given.type_in("open sesame\r");
+    assert_eq!(given.code(), 1, "{}", given.shown());
+    // The key is a stranger to this host; that it was offered shows that it was opened.
+    assert!(given.shown().contains("tried: key"), "{}", given.shown());
+    for terminal in [&left, &given] {
+        assert!(
+            !terminal.shown().contains("sesame") && !terminal.shown().contains("open s"),
+            "{}",
+            terminal.shown()
+        );
+    }
+    assert!(!knows_the_host(&home));
+}
+
+#[test]
+fn a_password_is_asked_for_where_no_key_opens_the_host() {
+    let Some(sshd) = Sshd::start() else { return };
+    let Some(secrets) = SecretService::start() else {
+        return;
+    };
+    let home = Home::with_secrets(&secrets);
+    let trust = sshd.fingerprint();
+    let Some(mut terminal) = add(&home, &sshd, &["--trust-host-key", &trust]) else {
+        return;
+    };
+    terminal.wait_for("Password");
+    terminal.type_in("Canary-not-the-password\r");
+    assert_eq!(terminal.code(), 1, "{}", terminal.shown());
+    assert!(
+        terminal.shown().contains("does not let"),
+        "{}",
+        terminal.shown()
+    );
+    assert!(!terminal.shown().contains("Canary"), "{}", terminal.shown());
+    assert_eq!(
+        support::keychain_items(&secrets),
+        0,
+        "a password that opens nothing is not kept"
+    );
+    assert!(!knows_the_host(&home));
+}
