@@ -415,6 +415,8 @@ pub(crate) enum AlterTable {
     DropColumns(Vec<String>, bool),
     DropConstraints(Vec<String>, bool),
     AlterColumn(ColumnDef),
+    /// `CHECK CONSTRAINT name`, which is on already.
+    Check(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -633,5 +635,4 @@ pub(crate) enum StatementKind {
     Checkpoint,
     Shutdown,
     Kill(i64),
-    Nothing,
 }

@@ -62,6 +62,9 @@ pub(crate) fn tokens(sql: &str, quoted_identifier: bool) -> SqlResult<Vec<Token>
     .run()
 }
 
+/// Most tokens of one batch: a bound on what a batch of the largest size can cost.
+const TOKENS: usize = 1_000_000;
+
 struct Lexer<'a> {
     sql: &'a str,
     at: usize,
@@ -102,6 +105,9 @@ impl Lexer<'_> {
                 return Ok(out);
             };
             let kind = self.token(c, line)?;
+            if out.len() >= TOKENS {
+                return Err(message::out_of_memory().at(line));
+            }
             out.push(Token {
                 kind,
                 line,

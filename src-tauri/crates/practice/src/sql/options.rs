@@ -48,7 +48,13 @@ impl Session {
                 self.identity_insert(&name, on)?;
                 return Ok(());
             }
-            "STATISTICS" => return Ok(()),
+            "STATISTICS" => {
+                return if words.last().is_some_and(|w| w == "ON") {
+                    Err(message::not_implemented("SET STATISTICS … ON").into())
+                } else {
+                    Ok(())
+                };
+            }
             _ => {}
         }
         if let Some(state) = words.last().filter(|w| *w == "ON" || *w == "OFF") {

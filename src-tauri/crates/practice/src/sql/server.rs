@@ -114,6 +114,8 @@ pub(crate) struct State {
     pub(crate) sessions: HashMap<u16, Seen>,
     /// `sp_configure`: configured and running value by name.
     pub(crate) settings: HashMap<String, (i64, i64)>,
+    /// Locks that applications took, by database and name.
+    pub(crate) locks: HashMap<(i32, String), super::procedure::Held>,
     master: Connection,
 }
 
@@ -130,6 +132,8 @@ pub struct SqlServer {
     state: Mutex<State>,
     next_transaction: AtomicU64,
     stop: watch::Sender<bool>,
+    /// Held while the folder is in use: two servers on one folder would lose each other's changes.
+    only: Mutex<Option<std::fs::File>>,
 }
 
 /// Most sessions at one time. Each has a thread of its own.
@@ -150,6 +154,34 @@ fn file_error(path: &Path, e: impl std::fmt::Display) -> Error {
     ))
     .because(e.to_string())
     .hint("Check that the folder can be written and that the disk is not full")
+}
+
+/// Takes the folder for this server alone. One that is just ending gets a moment.
+fn only_one(dir: &Path) -> Result<std::fs::File> {
+    let path = dir.join("lock");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| file_error(dir, e))?;
+    let begun = std::time::Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                if begun.elapsed() > std::time::Duration::from_secs(5) {
+                    return Err(Error::failed(format!(
+                        "Another SQL server runs on the data in `{}`",
+                        dir.display()
+                    ))
+                    .hint("Stop that one first, or use another folder"));
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(file_error(dir, e)),
+        }
+    }
 }
 
 const MASTER: &str = "
@@ -190,6 +222,7 @@ impl SqlServer {
             return Err(Error::usage(format!("`{asked}` is not a collation"))
                 .hint("Use a name such as `SQL_Latin1_General_CP1_CI_AS`"));
         }
+        let only = only_one(dir)?;
         let fail = |e: rusqlite::Error| file_error(&path, e);
         let log = Log::open(dir).map_err(|e| file_error(dir, e))?;
         let master = if is_new {
@@ -281,6 +314,7 @@ impl SqlServer {
             state: Mutex::new(state),
             next_transaction: AtomicU64::new(1),
             stop: watch::channel(false).0,
+            only: Mutex::new(Some(only)),
             options,
         });
         server.log_start();
@@ -392,6 +426,31 @@ impl SqlServer {
         while !self.state().sessions.is_empty() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+        let files: Vec<PathBuf> = {
+            let state = self.state();
+            state
+                .databases
+                .iter()
+                .map(|d| self.dir.join(&d.file))
+                .collect()
+        };
+        // Everything into the files themselves, so that a copy of them is whole.
+        let done = tokio::task::spawn_blocking(move || {
+            for path in files {
+                let closed = store::connect(&path, false)
+                    .and_then(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+                if let Err(e) = closed {
+                    tracing::warn!(file = %path.display(), "a database was not closed cleanly: {e}");
+                }
+            }
+        });
+        if let Err(e) = done.await {
+            tracing::warn!("the databases were not closed cleanly: {e}");
+        }
+        self.only
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
     /// Waits until somebody shut the server down, by [`Self::shutdown`] or by T-SQL's `SHUTDOWN`.
@@ -463,6 +522,14 @@ impl SqlServer {
             return failed(5, "Could not find a login matching the name provided.");
         };
         let right = login.hash.as_ref().is_some_and(|h| h.verify(password));
+        if login.disabled && right {
+            self.log
+                .write("Logon", "Error: 18470, Severity: 14, State: 1.");
+            let text = format!("Login failed for user '{name}'. Reason: The account is disabled.");
+            self.log
+                .write("Logon", &format!("{text} [CLIENT: 127.0.0.1]"));
+            return Err(Message::new(18470, 14, 1, text).ending(message::Ends::Connection));
+        }
         if login.disabled {
             return failed(
                 7,
@@ -587,6 +654,7 @@ impl State {
             logins,
             sessions: HashMap::new(),
             settings,
+            locks: HashMap::new(),
             master,
         })
     }

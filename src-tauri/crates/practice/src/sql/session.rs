@@ -509,6 +509,7 @@ impl Session {
             *self.temporary.borrow_mut() = None;
         }
         *self.settings.borrow_mut() = Settings::default();
+        self.release_locks(!keep_transaction);
         *self.frames.borrow_mut() = vec![Frame::default()];
         self.prepared.borrow_mut().clear();
         self.context.borrow_mut().clear();
@@ -561,6 +562,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.roll_back_all();
+        self.release_locks(true);
         self.server.leave(self.spid);
     }
 }

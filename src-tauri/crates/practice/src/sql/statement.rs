@@ -401,7 +401,6 @@ impl Session {
             }
             S::Shutdown => self.shut_down(out)?,
             S::Kill(spid) => self.kill(*spid)?,
-            S::Nothing => {}
         }
         Ok(Flow::Next)
     }

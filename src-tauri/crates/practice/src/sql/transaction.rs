@@ -156,6 +156,7 @@ impl Session {
             .into());
         }
         let done = std::mem::take(&mut *self.transaction.borrow_mut());
+        self.release_locks(false);
         let mut failed = None;
         for database in &done.files {
             if let Ok(file) = self.file_by_id(*database)
@@ -180,6 +181,7 @@ impl Session {
 
     fn end_files(&self) -> Transaction {
         let done = std::mem::take(&mut *self.transaction.borrow_mut());
+        self.release_locks(false);
         for database in &done.files {
             if let Ok(file) = self.file_by_id(*database)
                 && let Err(e) = file.run("ROLLBACK")

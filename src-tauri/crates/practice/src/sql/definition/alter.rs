@@ -70,6 +70,19 @@ impl Session {
                 self.drop_constraints(file, &t, names, *if_exists)
             }
             AlterTable::AlterColumn(c) => self.alter_column(file, &t, c),
+            AlterTable::Check(constraint) => {
+                let checks = t.info.checks.iter().map(|c| &c.name);
+                let mut all = checks.chain(t.info.foreign.iter().map(|f| &f.name));
+                if constraint.is_empty() || all.any(|n| same_name(n, constraint)) {
+                    return Ok(());
+                }
+                Err(Message::new(
+                    4917,
+                    16,
+                    0,
+                    format!("Constraint '{constraint}' does not exist."),
+                ))
+            }
         })
     }
 

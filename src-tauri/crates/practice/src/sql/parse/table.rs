@@ -355,10 +355,13 @@ impl Parser<'_> {
             // `CHECK CONSTRAINT x` behind a constraint that was just added is what scripts write; it is on already.
             if self.accept("CHECK") {
                 self.expect("CONSTRAINT")?;
-                self.any_word()
-                    .map(|_| ())
-                    .or_else(|_| self.identifier().map(|_| ()))?;
-                return Ok(S::Nothing);
+                let constraint = if self.accept("ALL") {
+                    String::new()
+                } else {
+                    self.identifier()?
+                };
+                let change = AlterTable::Check(constraint);
+                return Ok(S::AlterTable { name, change });
             }
             return Err(
                 message::not_implemented("ALTER TABLE … NOCHECK CONSTRAINT").at(self.line())

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{Given, Outcome};
 use crate::sql::{
+    ast::Principal,
     convert,
     message::{self, Message, SqlResult},
     output::{Column, Output, command},
@@ -91,6 +92,24 @@ impl Session {
             "sp_columns" | "sp_columns_90" | "sp_columns_100" => self.sp_columns(given, out),
             "sp_datatype_info" | "sp_datatype_info_90" | "sp_datatype_info_100" => {
                 self.sp_datatype_info(given, out)
+            }
+            "sp_addrolemember" | "sp_droprolemember" => {
+                self.principal(&Principal::RoleMember {
+                    role: text(0)?.unwrap_or_default(),
+                    member: text(1)?.unwrap_or_default(),
+                    add: name == "sp_addrolemember",
+                    server: false,
+                })?;
+                Ok(Outcome::default())
+            }
+            "sp_addsrvrolemember" | "sp_dropsrvrolemember" => {
+                self.principal(&Principal::RoleMember {
+                    role: text(1)?.unwrap_or_default(),
+                    member: text(0)?.unwrap_or_default(),
+                    add: name == "sp_addsrvrolemember",
+                    server: true,
+                })?;
+                Ok(Outcome::default())
             }
             "sp_helptext" => {
                 self.sp_helptext(&text(0)?.unwrap_or_default(), out)?;
@@ -199,8 +218,6 @@ impl Session {
 pub(super) const KNOWN: &[&str] = &[
     "sp_adduser",
     "sp_addlogin",
-    "sp_addrolemember",
-    "sp_addsrvrolemember",
     "sp_attach_db",
     "sp_changedbowner",
     "sp_column_privileges",

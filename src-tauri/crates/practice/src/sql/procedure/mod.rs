@@ -3,11 +3,13 @@
 mod catalog;
 mod configure;
 mod infer;
+mod lock;
 mod odbc;
 mod prepared;
 mod request;
 
 pub(crate) use configure::configuration;
+pub(crate) use lock::Held;
 pub(crate) use prepared::Prepared;
 pub(crate) use request::Request;
 
@@ -425,9 +427,13 @@ impl Session {
                 self.describe_parameters(&text, out)
             }
             "sp_configure" => self.sp_configure(&given, out),
-            "sp_getapplock" | "sp_releaseapplock" => Ok(Outcome::default()),
+            "sp_getapplock" => self.sp_getapplock(&given),
+            "sp_releaseapplock" => self.sp_releaseapplock(&given),
             "sp_set_session_context" => {
                 let key = self.text_argument(&given, 0, name, "@key")?;
+                if self.context.borrow().len() >= 1000 {
+                    return Err(message::out_of_memory().into());
+                }
                 if let Some(Given { value: Some(v), .. }) = given.get(1) {
                     self.context
                         .borrow_mut()

@@ -114,7 +114,12 @@ fn find<'a>(given: &'a [Given], at: usize, name: &str) -> Option<&'a Given> {
 }
 
 impl Session {
-    fn catalog_text(&self, given: &[Given], at: usize, name: &str) -> SqlResult<Option<String>> {
+    pub(super) fn catalog_text(
+        &self,
+        given: &[Given],
+        at: usize,
+        name: &str,
+    ) -> SqlResult<Option<String>> {
         match find(given, at, name) {
             Some(Given {
                 value: Some(v), ty, ..
@@ -123,7 +128,7 @@ impl Session {
         }
     }
 
-    fn catalog_number(
+    pub(super) fn catalog_number(
         &self,
         given: &[Given],
         at: usize,

@@ -288,6 +288,7 @@ impl FromPlan {
 }
 
 pub(crate) use eval::like as eval_like;
+pub(crate) use operator::LONGEST;
 pub(crate) use select::push_down;
 
 impl QueryPlan {

@@ -194,6 +194,9 @@ fn empty_like(t: Type) -> Type {
     }
 }
 
+/// The longest text or binary, in bytes. SQL Server's bound is 2 GB; a practice host has less to give.
+pub(crate) const LONGEST: usize = 64 * 1024 * 1024;
+
 /// Computes; both values are of the planned types, and neither is NULL.
 pub(crate) fn compute(op: Binary, a: &Value, b: &Value, ty: Type) -> SqlResult<Value> {
     match (a, b) {
@@ -223,6 +226,9 @@ pub(crate) fn compute(op: Binary, a: &Value, b: &Value, ty: Type) -> SqlResult<V
         }
         (Value::Decimal(x), Value::Decimal(y)) => decimals(op, *x, *y, ty),
         (Value::Text(x), Value::Text(y)) => {
+            if x.len().saturating_add(y.len()) > LONGEST {
+                return Err(message::out_of_memory());
+            }
             let mut text = String::with_capacity(x.len().saturating_add(y.len()));
             text.push_str(x);
             text.push_str(y);
@@ -239,6 +245,9 @@ pub(crate) fn compute(op: Binary, a: &Value, b: &Value, ty: Type) -> SqlResult<V
             }
         }
         (Value::Binary(x), Value::Binary(y)) => {
+            if x.len().saturating_add(y.len()) > LONGEST {
+                return Err(message::out_of_memory());
+            }
             let mut bytes = x.to_vec();
             bytes.extend_from_slice(y);
             Ok(Value::binary(bytes))

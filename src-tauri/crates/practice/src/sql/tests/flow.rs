@@ -206,3 +206,37 @@ fn an_attention_ends_a_loop() {
         .store(false, std::sync::atomic::Ordering::Release);
     assert_eq!(s.one("SELECT 1"), "1");
 }
+
+#[test]
+fn application_locks_keep_others_out() {
+    let bed = Bed::new();
+    let (a, b) = (bed.sa(), bed.sa());
+    let take = "DECLARE @r int; EXEC @r = sp_getapplock @Resource = 'migrations', @LockMode = 'Exclusive', @LockOwner = 'Session', @LockTimeout = 20; SELECT @r";
+    assert_eq!(a.one(take), "0");
+    assert_eq!(a.one(take), "0", "its own holder takes it again");
+    assert_eq!(b.one(take), "-1", "somebody else has it");
+    let give = "EXEC sp_releaseapplock @Resource = 'migrations', @LockOwner = 'Session'";
+    a.ok(give);
+    assert_eq!(b.one(take), "-1", "it was taken twice");
+    a.ok(give);
+    assert_eq!(b.one(take), "0");
+    assert_eq!(a.errors(give), [1223]);
+    drop(b);
+    assert_eq!(a.one(take), "0", "locks end with their session");
+    assert_eq!(a.errors("EXEC sp_getapplock 'x', 'Exclusive'"), [3918]);
+}
+
+#[test]
+fn no_batch_takes_more_than_its_share() {
+    let bed = Bed::new();
+    let s = bed.sa();
+    assert_eq!(
+        s.errors("DECLARE @s nvarchar(max) = N'x'; WHILE 1 = 1 SET @s = @s + @s"),
+        [701]
+    );
+    assert_eq!(
+        s.errors("SELECT REPLICATE(CAST('x' AS varchar(max)), 2000000000)"),
+        [701]
+    );
+    assert_eq!(s.one("SELECT 1"), "1");
+}

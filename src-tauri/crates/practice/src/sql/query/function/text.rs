@@ -4,7 +4,7 @@ use super::{Args, Function, P, f, many, open};
 use crate::sql::{
     convert,
     message::{self, Message, SqlResult},
-    query::eval_like,
+    query::{LONGEST, eval_like},
     types::{Family, MAX, Type},
     value::Value,
 };
@@ -83,9 +83,6 @@ fn negative(function: &str) -> message::SqlError {
         format!("Invalid length parameter passed to the {function} function."),
     )
 }
-
-/// Texts longer than any that a client could want are not made.
-const LONGEST: usize = 64 * 1024 * 1024;
 
 fn bounded(text: String) -> SqlResult<Value> {
     if text.len() > LONGEST {
