@@ -1,5 +1,12 @@
 //! Two hundred passwords that attack every grammar, through the real clients, against a server that
 //! compares what arrived: a string is right when the login works, and only then.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::{net::Ipv4Addr, time::Duration};
 
