@@ -145,7 +145,8 @@ async fn listen(settings: &Settings) -> Result<TcpListener> {
     let at = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     if settings.ssh_port.is_none() {
         let file = settings.dir.join(PORT_FILE);
-        let last = machine::volume::blocking(move || Ok(std::fs::read_to_string(file).ok())).await?;
+        let last =
+            machine::volume::blocking(move || Ok(std::fs::read_to_string(file).ok())).await?;
         if let Some(port) = last.and_then(|text| text.trim().parse().ok())
             && let Ok(listener) = at(port).await
         {
@@ -154,9 +155,11 @@ async fn listen(settings: &Settings) -> Result<TcpListener> {
     }
     let wanted = settings.ssh_port.unwrap_or(0);
     at(wanted).await.map_err(|e| {
-        Error::failed(format!("The practice host cannot listen on `127.0.0.1:{wanted}`"))
-            .because(e.to_string())
-            .hint("Give it another port")
+        Error::failed(format!(
+            "The practice host cannot listen on `127.0.0.1:{wanted}`"
+        ))
+        .because(e.to_string())
+        .hint("Give it another port")
     })
 }
 
