@@ -437,3 +437,52 @@ fn the_death_of_agent_and_command_at_any_moment_leaves_what_up_finishes() {
         world.is_clean(&what);
     }
 }
+
+#[test]
+fn of_two_users_who_make_one_name_at_once_one_is_refused_and_harms_nothing() {
+    let Some(world) = World::new() else { return };
+    let Some(secrets) = SecretService::start() else {
+        return;
+    };
+    let other = Home::with_secrets(&secrets);
+    let _ = other
+        .berth(&["host", "add", "mac", &world.dockerd.address()])
+        .ok();
+    for round in 0..3 {
+        let (one, two) = std::thread::scope(|scope| {
+            let one = scope.spawn(|| world.home.berth(&["up", "orders", "--accept-eula"]));
+            let two =
+                scope.spawn(|| other.berth(&["up", "orders", "--accept-eula", "--port", "14777"]));
+            (one.join().unwrap(), two.join().unwrap())
+        });
+        let winners: Vec<_> = [&one, &two].into_iter().filter(|r| r.code == 0).collect();
+        assert_eq!(
+            winners.len(),
+            1,
+            "round {round}:\n{}\n{}",
+            one.stderr,
+            two.stderr
+        );
+        assert_eq!(
+            rig::drivers::tiberius(winners[0].line(), "SELECT 41 + 1"),
+            Ok(vec![vec![42.into()]]),
+            "round {round}: who was first keeps a working instance and its data"
+        );
+        assert_eq!(
+            (world.containers().len(), world.volumes().len()),
+            (1, 1),
+            "round {round}"
+        );
+        let winner = if one.code == 0 { &world.home } else { &other };
+        let _ = winner.berth(&["remove", "orders", "--data", "delete"]).ok();
+        assert!(
+            world.volumes().is_empty() && world.containers().is_empty(),
+            "round {round}"
+        );
+        for keys in [&world.secrets, &secrets] {
+            rig::wait_for("no password that opens nothing", SOON, || {
+                (keychain_items(keys) == 0).then_some(())
+            });
+        }
+    }
+}
