@@ -298,7 +298,12 @@ pub(crate) async fn list(
         None => crate::hosts::all(berth).await?,
     };
     let answers = join_all(hosts.iter().map(|host| ask(berth, host))).await;
-    let known = berth.store(|f| f.read::<Instances>()).await?;
+    // What is remembered matters only for hosts that do not answer.
+    let known = if answers.iter().all(Result::is_ok) {
+        Instances::default()
+    } else {
+        berth.store(|f| f.read::<Instances>()).await?
+    };
     let mut instances = Vec::new();
     let mut unreached = Vec::new();
     for (host, answer) in hosts.iter().zip(answers) {

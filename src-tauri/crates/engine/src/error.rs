@@ -449,8 +449,8 @@ fn shortened(text: &str) -> String {
     line.trim_end_matches('.').to_owned()
 }
 
-/// Shorter than any password that SQL Server takes: `ACCEPT_EULA=Y` must not take every `Y` out of an error.
-const SHORTEST: usize = 8;
+/// Shorter values are no passwords: `ACCEPT_EULA=Y` must not take every `Y` out of an error.
+const SHORTEST: usize = 6;
 
 /// The same error with every occurrence of the secrets taken out. An engine quotes what it
 /// refuses, an environment variable for instance.
