@@ -17,7 +17,7 @@ use std::{
 };
 
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
-use tokio_util::compat::TokioAsyncWriteCompatExt as _;
+use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt as _};
 
 const PASSWORD: &str = "Passw0rd-of-sa";
 
@@ -85,6 +85,10 @@ impl Running {
     }
 
     async fn login(&self, password: &str) -> Result<(), String> {
+        self.open(password).await.map(|_| ())
+    }
+
+    async fn open(&self, password: &str) -> Result<Client<Compat<tokio::net::TcpStream>>, String> {
         let deadline = Instant::now() + Duration::from_secs(30);
         let stream = loop {
             match tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await {
@@ -99,7 +103,6 @@ impl Running {
         config.trust_cert();
         Client::connect(config, stream.compat_write())
             .await
-            .map(|_| ())
             .map_err(|e| e.to_string())
     }
 
@@ -194,4 +197,51 @@ async fn the_password_of_the_environment_counts_once() {
             .contains("18456")
     );
     assert!(second.terminate().success());
+}
+
+#[tokio::test]
+async fn what_was_committed_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Running::start(dir.path(), PASSWORD, &[]);
+    let mut client = first.open(PASSWORD).await.unwrap();
+    for sql in [
+        "CREATE DATABASE d",
+        "USE d; CREATE TABLE t (n int)",
+        "INSERT t VALUES (1), (2)",
+        "BEGIN TRAN; INSERT t VALUES (3)",
+    ] {
+        client
+            .simple_query(sql)
+            .await
+            .unwrap()
+            .into_results()
+            .await
+            .unwrap();
+    }
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let second = Running::start(dir.path(), PASSWORD, &[]);
+    let mut client = second.open(PASSWORD).await.unwrap();
+    let row = client
+        .simple_query("SELECT COUNT(*) FROM d.dbo.t")
+        .await
+        .unwrap()
+        .into_row()
+        .await
+        .unwrap();
+    assert_eq!(
+        row.unwrap().get::<i32, _>(0),
+        Some(2),
+        "all that was committed, and nothing else"
+    );
+}
+
+#[test]
+fn two_servers_never_share_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Running::start(dir.path(), PASSWORD, &[]);
+    first.wait_for_line("SQL Server is now ready for client connections");
+    let mut second = Running::start(dir.path(), PASSWORD, &[]);
+    second.wait_for_line("Another SQL server runs on the data");
+    assert_eq!(second.child.wait().unwrap().code(), Some(1));
 }

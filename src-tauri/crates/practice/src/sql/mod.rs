@@ -28,6 +28,7 @@ mod query;
 mod raise;
 mod server;
 pub(crate) mod session;
+mod state;
 mod statement;
 mod store;
 mod system;
@@ -36,8 +37,8 @@ mod transaction;
 pub(crate) mod types;
 pub(crate) mod value;
 
-pub(crate) use server::Control;
 pub use server::{Options, SqlServer};
+pub(crate) use state::Control;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Errors and messages that a text raises: RAISERROR, THROW, WAITFOR.
 
+use std::time::{Duration, Instant};
+
 use super::statement::Exec;
 use super::{
     convert::{self, Style},
@@ -9,7 +11,6 @@ use super::{
     types::Type,
     value::Value,
 };
-use std::time::{Duration, Instant};
 
 impl Session {
     pub(super) fn raise(

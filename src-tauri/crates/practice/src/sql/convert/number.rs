@@ -1,5 +1,7 @@
 //! Conversions to numbers.
 
+use chrono::NaiveTime;
+
 use super::{Style, cast, error_8114, wire_name};
 use crate::sql::{
     collation::Collation,
@@ -9,7 +11,6 @@ use crate::sql::{
     types::{Family, Type},
     value::Value,
 };
-use chrono::NaiveTime;
 
 pub(super) fn to_bit(
     value: &Value,

@@ -1,5 +1,7 @@
 //! `ALTER TABLE`.
 
+use std::rc::Rc;
+
 use super::Home;
 use crate::sql::{
     ast::{AlterTable, ColumnDef, Constraint, Name},
@@ -11,7 +13,6 @@ use crate::sql::{
     store::{ColumnInfo, File, Kind, TableInfo, same_name},
     value::{Row, Value},
 };
-use std::rc::Rc;
 
 impl Session {
     /// Saves a changed table definition.

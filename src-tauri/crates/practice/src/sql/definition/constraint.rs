@@ -1,5 +1,7 @@
 //! Constraints and indexes of a definition.
 
+use std::rc::Rc;
+
 use super::Home;
 use crate::sql::{
     ast::{Constraint, ConstraintKind, IndexDef},
@@ -8,7 +10,6 @@ use crate::sql::{
     session::{Session, TEMPORARY},
     store::{CheckInfo, File, ForeignInfo, KeyInfo, TableInfo, same_name},
 };
-use std::rc::Rc;
 
 impl Session {
     pub(super) fn column_ids(

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::{
     ast::{Create, IndexDef, Module, Name},
-    change::{self},
+    change,
     message::{self, Ends, Message, SqlResult},
     query::{
         TableRef,

@@ -1,5 +1,7 @@
 //! Tables made: columns, constraints, temporary tables, `SELECT … INTO`.
 
+use std::rc::Rc;
+
 use super::{Home, constraint::system_name, exists_already};
 use crate::sql::{
     ast::{Body, ColumnDef, ConstraintKind, Name, Query, TableDef},
@@ -13,7 +15,6 @@ use crate::sql::{
     types::Type,
     value::{Row, Value},
 };
-use std::rc::Rc;
 
 impl Session {
     /// Works a table definition out. `id`: the table's own, for names and references to itself.

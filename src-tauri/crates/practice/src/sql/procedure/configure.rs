@@ -12,6 +12,16 @@ use crate::sql::{
     value::Value,
 };
 
+/// One option of `sp_configure`.
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) least: i64,
+    pub(crate) most: i64,
+    pub(crate) configured: i64,
+    pub(crate) running: i64,
+    pub(crate) advanced: bool,
+}
+
 impl Session {
     pub(super) fn sp_configure(&self, given: &[Given], out: &mut dyn Output) -> Exec<Outcome> {
         let advanced = self
@@ -133,16 +143,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// One option of `sp_configure`.
-pub(crate) struct Setting {
-    pub(crate) name: &'static str,
-    pub(crate) least: i64,
-    pub(crate) most: i64,
-    pub(crate) configured: i64,
-    pub(crate) running: i64,
-    pub(crate) advanced: bool,
 }
 
 /// The options there are, with their values.

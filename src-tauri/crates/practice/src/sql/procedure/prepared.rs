@@ -1,5 +1,7 @@
 //! Texts prepared for many calls, and their description.
 
+use std::rc::Rc;
+
 use super::{Given, Outcome};
 use crate::sql::{
     ast::{Parameter, Statement},
@@ -12,7 +14,13 @@ use crate::sql::{
     types::Type,
     value::Value,
 };
-use std::rc::Rc;
+
+/// A text that was prepared for many calls.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub(super) parameters: Rc<Vec<Parameter>>,
+    pub(super) statements: Rc<Vec<Statement>>,
+}
 
 impl Session {
     pub(super) fn prepare(&self, parameters: &str, text: &str) -> SqlResult<Prepared> {
@@ -135,11 +143,4 @@ impl Session {
         )?;
         Ok(Outcome::default())
     }
-}
-
-/// A text that was prepared for many calls.
-#[derive(Clone)]
-pub(crate) struct Prepared {
-    pub(super) parameters: Rc<Vec<Parameter>>,
-    pub(super) statements: Rc<Vec<Statement>>,
 }

@@ -8,6 +8,27 @@ use crate::sql::{
     statement::{Exec, Halt},
 };
 
+/// What a client may ask of a session besides batches.
+pub(crate) enum Request {
+    Batch(String),
+    /// A procedure called by name, with its parameters.
+    Call {
+        name: Vec<String>,
+        given: Vec<Given>,
+    },
+    Begin {
+        isolation: u8,
+    },
+    Commit {
+        again: Option<u8>,
+    },
+    Rollback {
+        name: String,
+        again: Option<u8>,
+    },
+    Save(String),
+}
+
 impl Session {
     /// Carries one request out. Errors go to the client; what comes back is whether it is still there.
     pub(crate) fn serve(&self, request: Request, out: &mut dyn Output) -> Result<(), Gone> {
@@ -116,25 +137,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// What a client may ask of a session besides batches.
-pub(crate) enum Request {
-    Batch(String),
-    /// A procedure called by name, with its parameters.
-    Call {
-        name: Vec<String>,
-        given: Vec<Given>,
-    },
-    Begin {
-        isolation: u8,
-    },
-    Commit {
-        again: Option<u8>,
-    },
-    Rollback {
-        name: String,
-        again: Option<u8>,
-    },
-    Save(String),
 }

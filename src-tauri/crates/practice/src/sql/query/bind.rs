@@ -1,8 +1,8 @@
 //! Looking names up: which table, which column, of which type.
 
-use super::window::WindowPlan;
 use std::{cell::RefCell, rc::Rc};
 
+use super::window::WindowPlan;
 use super::{Bound, aggregate::Aggregate};
 use crate::sql::{
     ast::{Common, Name},

@@ -1,8 +1,8 @@
 //! Binding expressions and conditions: names resolved, types worked out, conversions written in.
 
-use super::window::WindowPlan;
 use std::rc::Rc;
 
+use super::window::WindowPlan;
 use super::{
     Bound, Condition,
     aggregate::{self, Aggregate},

@@ -2,6 +2,7 @@
 
 mod aggregate;
 pub(crate) mod bind;
+mod common;
 mod eval;
 mod expression;
 pub(crate) mod function;

@@ -1,5 +1,7 @@
 //! The rows of what stands in FROM: scans, joins, functions.
 
+use std::collections::HashMap;
+
 use super::run::{Sink, weight};
 use super::{Bound, Condition, Env, FromPlan, table::TableFunction};
 use crate::sql::{
@@ -11,7 +13,14 @@ use crate::sql::{
     types::Type,
     value::{Key, Row, Value},
 };
-use std::collections::HashMap;
+
+pub(super) struct Join<'a> {
+    left: &'a FromPlan,
+    right: &'a FromPlan,
+    kind: JoinKind,
+    on: Option<&'a Condition>,
+    hash: Option<&'a (Bound, Bound, Collation)>,
+}
 
 impl Session {
     /// The rows of what stands in FROM. `base`: values in front of them in the whole row.
@@ -304,12 +313,4 @@ impl Session {
             }
         }
     }
-}
-
-pub(super) struct Join<'a> {
-    left: &'a FromPlan,
-    right: &'a FromPlan,
-    kind: JoinKind,
-    on: Option<&'a Condition>,
-    hash: Option<&'a (Bound, Bound, Collation)>,
 }

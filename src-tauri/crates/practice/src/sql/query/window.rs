@@ -1,5 +1,7 @@
 //! Window functions.
 
+use std::{cmp::Ordering, collections::HashSet};
+
 use super::aggregate::{Aggregate, SortKeys, compare_keys};
 use super::{Bound, Env, bind::Binder};
 use crate::sql::{
@@ -10,7 +12,31 @@ use crate::sql::{
     types::Type,
     value::{Key, Value},
 };
-use std::{cmp::Ordering, collections::HashSet};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ranking {
+    RowNumber,
+    Rank,
+    DenseRank,
+    NTile,
+    Lag,
+    Lead,
+    FirstValue,
+    LastValue,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct WindowPlan {
+    ranking: Option<Ranking>,
+    aggregate: Option<Aggregate>,
+    args: Vec<Bound>,
+    partition: Vec<Bound>,
+    order: Vec<(Bound, bool)>,
+    whole: bool,
+    rows: bool,
+    pub(crate) ty: Type,
+    collation: Collation,
+}
 
 impl WindowPlan {
     pub(crate) fn new(
@@ -247,29 +273,4 @@ impl WindowPlan {
             _ => false,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ranking {
-    RowNumber,
-    Rank,
-    DenseRank,
-    NTile,
-    Lag,
-    Lead,
-    FirstValue,
-    LastValue,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct WindowPlan {
-    ranking: Option<Ranking>,
-    aggregate: Option<Aggregate>,
-    args: Vec<Bound>,
-    partition: Vec<Bound>,
-    order: Vec<(Bound, bool)>,
-    whole: bool,
-    rows: bool,
-    pub(crate) ty: Type,
-    collation: Collation,
 }

@@ -14,8 +14,9 @@ use super::{
     message::Message,
     output::{Change, Column, Done, Gone, Output},
     procedure::Request,
-    server::{Control, Options, SqlServer},
+    server::{Options, SqlServer},
     session::{Client, Session},
+    state::Control,
     types::Type,
     value::{Value, guid_text},
 };
