@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Home, constraint::system_name, exists_already};
 use crate::sql::{
     ast::{Body, ColumnDef, ConstraintKind, Name, Query, TableDef},
-    change::{self},
+    change,
     collation::Collation,
     message::{self, Ends, Message, SqlResult},
     query::{TableRef, bind::Scope},
