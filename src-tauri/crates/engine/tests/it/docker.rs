@@ -583,10 +583,25 @@ async fn what_goes_wrong_says_what_and_what_to_do() {
     ended(&engine, &id).await;
 
     // The engine dies under a stream and under the pool.
+    // A stream says nothing of when it began to listen: something happens until it has heard.
     let mut events = engine.events(None, None);
-    let next = tokio::spawn(async move { events.next().await });
-    engine.create_volume("xy", &BTreeMap::new()).await.unwrap();
-    next.await.unwrap().unwrap().unwrap();
+    let mut next = tokio::spawn(async move { events.next().await });
+    let mut heard = None;
+    for n in 0..200 {
+        engine
+            .create_volume(&format!("xy{n}"), &BTreeMap::new())
+            .await
+            .unwrap();
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(50), &mut next).await {
+            heard = Some(event);
+            break;
+        }
+    }
+    heard
+        .expect("a stream of events hears of volumes")
+        .unwrap()
+        .unwrap()
+        .unwrap();
     let mut events = engine.events(None, None);
     let waiting = tokio::spawn(async move { events.next().await });
     assert!(!engine.volumes(None).await.unwrap().is_empty());
