@@ -185,6 +185,7 @@ fn text(format: &str, port: u16, user: &str, password: &Secret) -> String {
         password: password.clone(),
         tls: Tls::Unverified,
         app: None,
+        options: Vec::new(),
     };
     connection::format(format)
         .and_then(|f| f.write(&parts))

@@ -84,6 +84,7 @@ async fn write(
         password: password.clone(),
         tls: Tls::Unverified,
         app: None,
+        options: Vec::new(),
     };
     let text = format.write(&parts)?;
     let tunnel = if record.direct {
@@ -100,7 +101,7 @@ async fn write(
         port: parts.port,
         user,
         database,
-        tls: format!("encrypted, the server's certificate is not verified: {tunnel}"),
+        tls: format!("{}: {tunnel}", parts.tls.rung().label()),
         password_on_stdin: text.input().is_some(),
     };
     Ok((view, text, password))

@@ -51,6 +51,7 @@ fn a_shell_hands_over_what_was_meant() {
                 password: password.as_str().into(),
                 tls: Tls::Unverified,
                 app: Some(app.clone()),
+                options: Vec::new(),
             };
             // A line break in a password is what tsql cannot read.
             let Ok(text) = format(id).unwrap().write(&parts) else {

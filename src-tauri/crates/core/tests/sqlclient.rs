@@ -124,6 +124,7 @@ fn any_parts() -> impl Strategy<Value = Parts> {
             password: password.into(),
             tls,
             app,
+            options: Vec::new(),
         })
 }
 

@@ -1,78 +1,119 @@
-//! ADO.NET: Microsoft.Data.SqlClient, System.Data.SqlClient and what stands on them.
+//! ADO.NET: Microsoft.Data.SqlClient and what stands on it.
 //!
 //! The rules are those of `SqlConnectionOptions.GetKeyValuePair` in dotnet/SqlClient: a
 //! value in double quotes with `"` doubled holds anything but NUL.
 
-use super::{CONNECT_SECONDS, Format, Parts, Text, Tls, quote, refuse};
+use super::{CONNECT_SECONDS, Card, Flags, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct AdoNet;
 
+pub(super) const CONNECT_TIMEOUT: (&str, &str) = (
+    "Connect Timeout=30",
+    "the first client opens the tunnel, which may take longer than the driver's 15 seconds",
+);
+
+static CARD: Card = Card {
+    id: "adonet",
+    name: "ADO.NET",
+    family: ".NET",
+    about: "For .NET: Microsoft.Data.SqlClient, Entity Framework Core, Dapper; Windows PowerShell's SqlServer module",
+    limits: &[
+        "No keyword names the file of a certificate authority",
+        "A pinned certificate needs Microsoft.Data.SqlClient 5.1 or later",
+    ],
+    shape: Shape::Value,
+    grammar: "dotnet/SqlClient, `SqlConnectionOptions.GetKeyValuePair`",
+    defaults: &[
+        (
+            "tcp:",
+            "no guessing of the protocol, and no SQL Server Browser",
+        ),
+        (
+            "Encrypt=True",
+            "what is left out differs between versions 3 and 4",
+        ),
+        CONNECT_TIMEOUT,
+    ],
+    flags: Some(Flags::NET),
+};
+
 impl Format for AdoNet {
-    fn id(&self) -> &'static str {
-        "adonet"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "ADO.NET"
-    }
-
-    fn about(&self) -> &'static str {
-        "For .NET: Microsoft.Data.SqlClient, System.Data.SqlClient, Entity Framework Core, Dapper"
-    }
-
-    fn family(&self) -> &'static str {
-        ".NET"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "No keyword names the file of a certificate authority",
-            "A pinned certificate needs Microsoft.Data.SqlClient 5.1 or later",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
-        let mut text = Text::new().plain(format!(
-            "Server=tcp:{},{}",
-            parts.bracketed_host(),
-            parts.port
-        ));
-        if let Some(database) = &parts.database {
-            text = text.plain(format!(";Database={}", quote::ado(database)));
-        }
-        text = text
-            .plain(format!(";User ID={};Password=\"", quote::ado(&parts.user)))
-            .hidden(&quote::ado_inner(parts.password.expose_secret()))
-            // `True` and not `Mandatory`: System.Data.SqlClient knows no other word.
-            .plain("\";Encrypt=True;TrustServerCertificate=");
-        text = match &parts.tls {
-            Tls::Unverified => text.plain("True"),
-            Tls::Verified { ca_file: None } => text.plain("False"),
-            Tls::Verified { ca_file: Some(_) } => {
-                return Err(refuse(
-                    self,
-                    "which certificate authority to trust",
-                    "SqlClient trusts what the operating system trusts; add the authority there, or pin the server's certificate",
-                    "tedious",
-                ));
-            }
-            Tls::Pinned { certificate_file } => {
-                // Trust beside it would switch the pin off, without a word.
-                text.plain(format!(
-                    "False;ServerCertificate={}",
-                    quote::ado(certificate_file)
-                ))
-            }
+    fn compose(&self, parts: &Parts) -> Result<Text> {
+        let trust = match &parts.tls {
+            // Trust beside it would switch the pin off, without a word.
+            Tls::Pinned { certificate_file } => format!(
+                "TrustServerCertificate=False;ServerCertificate={}",
+                quote::ado(certificate_file)
+            ),
+            _ => trust(self, parts)?.to_owned(),
         };
-        if let Some(app) = &parts.app {
-            text = text.plain(format!(";Application Name={}", quote::ado(app)));
-        }
-        Ok(text.plain(format!(";Connect Timeout={CONNECT_SECONDS}")))
+        Ok(string(self, parts, &trust))
     }
+}
+
+/// How .NET says whom it trusts, but for a pin.
+pub(super) fn trust(by: &dyn Format, parts: &Parts) -> Result<&'static str> {
+    match &parts.tls {
+        Tls::Unverified => Ok("TrustServerCertificate=True"),
+        Tls::Verified { ca_file: None } => Ok("TrustServerCertificate=False"),
+        Tls::Verified { ca_file: Some(_) } => Err(refuse(
+            by,
+            "which certificate authority to trust",
+            "SqlClient trusts what the operating system trusts; add the authority there, or pin the server's certificate",
+            "tedious",
+        )),
+        Tls::Pinned { .. } => Err(refuse(
+            by,
+            "a pinned certificate",
+            "the driver has no keyword for it",
+            "adonet",
+        )),
+    }
+}
+
+/// The string, with the words for TLS given.
+pub(super) fn string(by: &dyn Format, parts: &Parts, trust: &str) -> Text {
+    let mut text = Text::new()
+        .part(
+            Part::Server,
+            format!("Server=tcp:{},{}", parts.bracketed_host(), parts.port),
+        )
+        .plain(";");
+    if let Some(database) = &parts.database {
+        text = text
+            .part(Part::Database, format!("Database={}", quote::ado(database)))
+            .plain(";");
+    }
+    text = text
+        .part(Part::User, format!("User ID={}", quote::ado(&parts.user)))
+        .plain(";")
+        .password(
+            "Password=\"",
+            &quote::ado_inner(parts.password.expose_secret()),
+            "\"",
+        )
+        .plain(";")
+        // `True` and not `Mandatory`: System.Data.SqlClient knows no other word.
+        .part(parts.tls_part(), format!("Encrypt=True;{trust}"));
+    if let Some(app) = &parts.app {
+        text = text
+            .plain(";")
+            .part(Part::App, format!("Application Name={}", quote::ado(app)));
+    }
+    for (name, value) in by.options(parts) {
+        text = text
+            .plain(";")
+            .part(Part::Extra, format!("{name}={}", quote::ado(&value)));
+    }
+    text.plain(";")
+        .part(Part::Timeout, format!("Connect Timeout={CONNECT_SECONDS}"))
 }
 
 #[cfg(test)]
@@ -88,7 +129,8 @@ mod tests {
         if pairs.must("Encrypt")? != "True" || pairs.must("Connect Timeout")? != "30" {
             return Err("not encrypted".into());
         }
-        let said = Said {
+        let mut said = Said {
+            options: Vec::new(),
             host,
             port,
             database: pairs.take("Database"),
@@ -105,7 +147,7 @@ mod tests {
                 (trust, _) => return Err(format!("trust {trust}")),
             },
         };
-        pairs.done()?;
+        said.options = pairs.rest();
         Ok(said)
     }
 

@@ -3,7 +3,7 @@
 //! `-P -` makes it read the password as the first line of its standard input (FreeTDS
 //! `src/utils/getpassarg.c`), so the line itself holds no secret: [`Text::input`] has it.
 
-use super::{Format, Parts, Text, Tls, quote, refuse};
+use super::{Card, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
@@ -13,33 +13,37 @@ pub(super) struct FreeTds;
 /// The buffer that tsql reads the password line into holds 255 bytes, the line feed among them.
 const LONGEST_LINE: usize = 254;
 
+static CARD: Card = Card {
+    id: "freetds",
+    name: "FreeTDS tsql",
+    family: "Command line",
+    about: "A command line for sh, bash or zsh: `tsql`, which reads the password as the first line of its standard input",
+    limits: &[
+        "The password is not in the line: give it as the first line of standard input (`-P -`)",
+        "Encryption is asked for, as freetds.conf has it, and the server is never verified",
+        "A password with a line break, or of more than 254 bytes",
+    ],
+    shape: Shape::Command,
+    grammar: "tsql(1) of FreeTDS 1.3; POSIX shell, single quotes",
+    defaults: &[
+        (
+            "-P -",
+            "an argument would be seen by every process of the machine",
+        ),
+        (
+            "-J UTF-8",
+            "else the bytes of the line mean what the locale says",
+        ),
+    ],
+    flags: None,
+};
+
 impl Format for FreeTds {
-    fn id(&self) -> &'static str {
-        "freetds"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "FreeTDS tsql"
-    }
-
-    fn about(&self) -> &'static str {
-        "A command line for sh, bash or zsh: `tsql`, which reads the password as the first line of its standard input"
-    }
-
-    fn family(&self) -> &'static str {
-        "Command line"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "The password is not in the line: give it as the first line of standard input (`-P -`)",
-            "Encryption is asked for, as freetds.conf has it, and the server is never verified",
-            "A password with a line break, or of more than 254 bytes",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
+    fn compose(&self, parts: &Parts) -> Result<Text> {
         if parts.tls != Tls::Unverified {
             return Err(refuse(
                 self,
@@ -57,20 +61,35 @@ impl Format for FreeTds {
                 "adonet",
             ));
         }
-        let mut line = format!(
-            // An IPv6 address without brackets, as for ODBC. Without `-J` the bytes of the line would mean what the locale says.
-            "tsql -H {} -p {} -U {} -P - -J UTF-8",
-            quote::shell(&parts.host),
-            parts.port,
-            quote::shell(&parts.user)
-        );
+        let mut text = Text::new()
+            // The one word that has something to do with it: FreeTDS encrypts from TDS 7.1 on, when the server offers it.
+            .part(parts.tls_part(), "tsql")
+            .plain(" ")
+            .part(
+                Part::Server,
+                // An IPv6 address without brackets, as for ODBC.
+                format!("-H {} -p {}", quote::shell(&parts.host), parts.port),
+            )
+            .plain(" ")
+            .part(Part::User, format!("-U {}", quote::shell(&parts.user)))
+            .plain(" ")
+            .part(
+                Part::Own("the password is the first line of standard input"),
+                "-P -",
+            )
+            .plain(" ")
+            .part(Part::Own("the bytes of this line are UTF-8"), "-J UTF-8");
         if let Some(database) = &parts.database {
-            line.push_str(&format!(" -D {}", quote::shell(database)));
+            text = text
+                .plain(" ")
+                .part(Part::Database, format!("-D {}", quote::shell(database)));
         }
         if let Some(app) = &parts.app {
-            line.push_str(&format!(" -a {}", quote::shell(app)));
+            text = text
+                .plain(" ")
+                .part(Part::App, format!("-a {}", quote::shell(app)));
         }
-        Ok(Text::new().plain(line).with_input(password))
+        Ok(text.with_input(password))
     }
 }
 
@@ -105,6 +124,7 @@ mod tests {
             return Err("the password would be prompted for".into());
         }
         let said = Said {
+            options: Vec::new(),
             host: take("-H").ok_or("no host")?,
             port: take("-p").and_then(|p| p.parse().ok()).ok_or("no port")?,
             database: take("-D"),

@@ -3,39 +3,43 @@
 //! A URL after RFC 3986, the parameters form-encoded as Go's `url.ParseQuery` reads them:
 //! everything but the unreserved characters is percent-encoded.
 
-use super::{CONNECT_SECONDS, Format, Parts, Text, Tls, quote, refuse};
+use super::{CONNECT_SECONDS, Card, Flags, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Go;
 
+static CARD: Card = Card {
+    id: "go",
+    name: "Go",
+    family: "Go",
+    about: "For Go: the URL of go-mssqldb, also with GORM, sqlx and ent",
+    limits: &[
+        "Characters outside the Basic Multilingual Plane, such as emoji: the driver cuts such values short",
+        "A certificate's file has to end in `.pem` or `.der`",
+    ],
+    shape: Shape::Value,
+    grammar: "microsoft/go-mssqldb, `msdsn.splitConnectionStringURL`, over Go's `net/url`",
+    defaults: &[
+        (
+            "encrypt=true",
+            "unasked, the driver encrypts the login only and trusts any certificate",
+        ),
+        (
+            "dial+timeout=30",
+            "the first client opens the tunnel, which may take longer than the driver's 15 seconds",
+        ),
+    ],
+    flags: Some(Flags::LOWER),
+};
+
 impl Format for Go {
-    fn id(&self) -> &'static str {
-        "go"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "Go"
-    }
-
-    fn about(&self) -> &'static str {
-        "For Go: the URL of go-mssqldb, also with GORM, sqlx and ent"
-    }
-
-    fn family(&self) -> &'static str {
-        "Go"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "Characters outside the Basic Multilingual Plane, such as emoji: the driver cuts such values short",
-            "A certificate's file has to end in `.pem` or `.der`",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
+    fn compose(&self, parts: &Parts) -> Result<Text> {
         if let Some(what) = parts.first_unfit(fits) {
             let instead = if matches!(parts.tls, Tls::Verified { ca_file: Some(_) }) {
                 "tedious"
@@ -66,20 +70,44 @@ impl Format for Go {
             ),
         };
         let mut text = Text::new()
-            .plain(format!(
-                "sqlserver://{}:",
-                quote::percent(&parts.user).as_str()
-            ))
+            .plain("sqlserver://")
+            .part(Part::User, quote::percent(&parts.user).as_str())
+            .plain(":")
             .hidden(&quote::percent(parts.password.expose_secret()))
-            .plain(format!("@{}:{}?", parts.bracketed_host(), parts.port));
+            .plain("@")
+            .part(
+                Part::Server,
+                format!("{}:{}", parts.bracketed_host(), parts.port),
+            )
+            .plain("?");
         if let Some(database) = &parts.database {
-            text = text.plain(format!("database={}&", quote::percent(database).as_str()));
+            text = text
+                .part(
+                    Part::Database,
+                    format!("database={}", quote::percent(database).as_str()),
+                )
+                .plain("&");
         }
-        text = text.plain(format!("encrypt=true&{tls}"));
+        text = text.part(parts.tls_part(), format!("encrypt=true&{tls}"));
         if let Some(app) = &parts.app {
-            text = text.plain(format!("&app+name={}", quote::percent(app).as_str()));
+            text = text.plain("&").part(
+                Part::App,
+                format!("app+name={}", quote::percent(app).as_str()),
+            );
         }
-        Ok(text.plain(format!("&dial+timeout={CONNECT_SECONDS}")))
+        for (name, value) in self.options(parts) {
+            text = text.plain("&").part(
+                Part::Extra,
+                format!(
+                    "{}={}",
+                    quote::percent(&name).as_str(),
+                    quote::percent(&value).as_str()
+                ),
+            );
+        }
+        Ok(text
+            .plain("&")
+            .part(Part::Timeout, format!("dial+timeout={CONNECT_SECONDS}")))
     }
 }
 
@@ -156,7 +184,8 @@ mod tests {
         if pairs.must("encrypt")? != "true" || pairs.must("dial timeout")? != "30" {
             return Err("not encrypted".into());
         }
-        let said = Said {
+        let mut said = Said {
+            options: Vec::new(),
             host,
             port,
             database: pairs.take("database"),
@@ -174,7 +203,7 @@ mod tests {
                 other => return Err(format!("{other:?}")),
             },
         };
-        pairs.done()?;
+        said.options = pairs.rest();
         Ok(said)
     }
 

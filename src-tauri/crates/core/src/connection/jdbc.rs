@@ -3,82 +3,107 @@
 //! The rules are those of its `Util.parseUrl`: a value in braces with `}` doubled holds
 //! anything, and only `;` may follow.
 
-use super::{CONNECT_SECONDS, Format, Parts, Text, Tls, quote, refuse};
+use super::{CONNECT_SECONDS, Card, Flags, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Jdbc;
 
+pub(super) const LOGIN_TIMEOUT: (&str, &str) = (
+    "loginTimeout=30",
+    "older drivers wait 15 seconds, and the first client opens the tunnel",
+);
+
+static CARD: Card = Card {
+    id: "jdbc",
+    name: "JDBC",
+    family: "Java",
+    about: "For Java, Kotlin and Scala: Microsoft's JDBC driver 8.4 or later, whole in one URL",
+    limits: &[
+        "Drivers before 8.4 do not know a doubled `}`: take `spring`, or give user and password as properties",
+        "No keyword names the certificate authority's PEM file: the driver wants a Java trust store",
+        super::odbc::PIN_LIMIT,
+    ],
+    shape: Shape::Value,
+    grammar: "microsoft/mssql-jdbc, `Util.parseUrl`",
+    defaults: &[
+        ("encrypt=true", "drivers before 10.2 do not encrypt unasked"),
+        LOGIN_TIMEOUT,
+    ],
+    flags: Some(Flags::LOWER),
+};
+
 impl Format for Jdbc {
-    fn id(&self) -> &'static str {
-        "jdbc"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "JDBC"
-    }
-
-    fn about(&self) -> &'static str {
-        "For Java, Kotlin and Scala: Microsoft's JDBC driver 8.4 or later"
-    }
-
-    fn family(&self) -> &'static str {
-        "Java"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "Drivers before 8.4 do not know a doubled `}`: give them user and password as properties",
-            "jTDS has a grammar of its own, without quoting",
-            "No keyword names the certificate authority's PEM file: the driver wants a Java trust store",
-            "A pinned certificate works with TDS 8 only: SQL Server 2022 or later",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
-        let tls = match &parts.tls {
-            Tls::Unverified => "encrypt=true;trustServerCertificate=true".to_owned(),
-            Tls::Verified { ca_file: None } => {
-                "encrypt=true;trustServerCertificate=false".to_owned()
-            }
-            Tls::Verified { ca_file: Some(_) } => {
-                return Err(refuse(
-                    self,
-                    "which certificate authority to trust",
-                    "the driver reads Java trust stores only; import the authority into one and name it with `trustStore`, or pin the server's certificate",
-                    "tedious",
-                ));
-            }
-            // Without strict the driver would ignore the pin.
-            Tls::Pinned { certificate_file } => format!(
-                "encrypt=strict;trustServerCertificate=false;serverCertificate={}",
-                quote::brace(certificate_file)
-            ),
-        };
-        let server = if parts.is_ipv6() {
-            // The form that the driver's documentation gives for IPv6.
-            format!(
-                "jdbc:sqlserver://;serverName={{{}}};portNumber={}",
-                parts.host, parts.port
+    fn compose(&self, parts: &Parts) -> Result<Text> {
+        let login = Text::new()
+            .part(Part::User, format!("user={}", quote::brace(&parts.user)))
+            .plain(";")
+            .password(
+                "password={",
+                &quote::brace_inner(parts.password.expose_secret()),
+                "}",
             )
-        } else {
-            format!("jdbc:sqlserver://{}:{}", parts.host, parts.port)
-        };
-        let mut text = Text::new().plain(server);
-        if let Some(database) = &parts.database {
-            text = text.plain(format!(";databaseName={}", quote::brace(database)));
-        }
-        text = text
-            .plain(format!(";user={};password={{", quote::brace(&parts.user)))
-            .hidden(&quote::brace_inner(parts.password.expose_secret()))
-            .plain(format!("}};{tls}"));
-        if let Some(app) = &parts.app {
-            text = text.plain(format!(";applicationName={}", quote::brace(app)));
-        }
-        Ok(text.plain(format!(";loginTimeout={CONNECT_SECONDS}")))
+            .plain(";");
+        url(self, parts, login)
     }
+}
+
+/// The URL with the pairs that log in, or none, each with its `;` behind.
+pub(super) fn url(by: &dyn Format, parts: &Parts, login: Text) -> Result<Text> {
+    let tls = match &parts.tls {
+        Tls::Unverified => "encrypt=true;trustServerCertificate=true".to_owned(),
+        Tls::Verified { ca_file: None } => "encrypt=true;trustServerCertificate=false".to_owned(),
+        Tls::Verified { ca_file: Some(_) } => {
+            return Err(refuse(
+                by,
+                "which certificate authority to trust",
+                "the driver reads Java trust stores only; import the authority into one and name it with `trustStore`, or pin the server's certificate",
+                "tedious",
+            ));
+        }
+        // Without strict the driver would ignore the pin.
+        Tls::Pinned { certificate_file } => format!(
+            "encrypt=strict;trustServerCertificate=false;serverCertificate={}",
+            quote::brace(certificate_file)
+        ),
+    };
+    let server = if parts.is_ipv6() {
+        // The form that the driver's documentation gives for IPv6.
+        format!(
+            "jdbc:sqlserver://;serverName={{{}}};portNumber={}",
+            parts.host, parts.port
+        )
+    } else {
+        format!("jdbc:sqlserver://{}:{}", parts.host, parts.port)
+    };
+    let mut text = Text::new().part(Part::Server, server).plain(";");
+    if let Some(database) = &parts.database {
+        text = text
+            .part(
+                Part::Database,
+                format!("databaseName={}", quote::brace(database)),
+            )
+            .plain(";");
+    }
+    text = text.append(login).part(parts.tls_part(), tls);
+    if let Some(app) = &parts.app {
+        text = text
+            .plain(";")
+            .part(Part::App, format!("applicationName={}", quote::brace(app)));
+    }
+    for (name, value) in by.options(parts) {
+        text = text
+            .plain(";")
+            .part(Part::Extra, format!("{name}={}", quote::brace(&value)));
+    }
+    Ok(text
+        .plain(";")
+        .part(Part::Timeout, format!("loginTimeout={CONNECT_SECONDS}")))
 }
 
 #[cfg(test)]
@@ -100,7 +125,8 @@ mod tests {
         if pairs.must("loginTimeout")? != "30" {
             return Err("timeout".into());
         }
-        let said = Said {
+        let mut said = Said {
+            options: Vec::new(),
             host,
             port,
             database: pairs.take("databaseName"),
@@ -118,7 +144,7 @@ mod tests {
                 other => return Err(format!("{other:?}")),
             },
         };
-        pairs.done()?;
+        said.options = pairs.rest();
         Ok(said)
     }
 

@@ -7,16 +7,9 @@
 //! differently is never written.
 //!
 //! ```
-//! use berth_core::{Secret, connection::{Parts, Tls, format}};
-//! let parts = Parts {
-//!     host: "127.0.0.1".into(),
-//!     port: 14330,
-//!     database: Some("orders".into()),
-//!     user: "sa".into(),
-//!     password: Secret::from("p;w\"1"),
-//!     tls: Tls::Unverified,
-//!     app: None,
-//! };
+//! use berth_core::{Secret, connection::{Parts, format}};
+//! let mut parts = Parts::new("127.0.0.1", 14330, "sa", Secret::from("p;w\"1"));
+//! parts.database = Some("orders".into());
 //! let text = format("adonet")?.write(&parts)?;
 //! assert_eq!(
 //!     text.masked(),
@@ -26,6 +19,8 @@
 //! # Ok::<(), berth_core::Error>(())
 //! ```
 
+mod input;
+mod options;
 mod parts;
 mod quote;
 mod text;
@@ -33,8 +28,11 @@ mod text;
 #[cfg(test)]
 mod testing;
 
-pub use parts::{Parts, Tls};
-pub use text::Text;
+pub use input::LONGEST_INPUT;
+pub use parts::{Parts, Rung, Setting, Tls};
+pub use text::{Explained, PieceView, Text};
+
+use text::Part;
 
 use crate::{Error, Result};
 
@@ -42,22 +40,140 @@ use crate::{Error, Result};
 /// agent opens with the first client, so the drivers' usual 15 are short.
 const CONNECT_SECONDS: u32 = 30;
 
+/// What a format says of itself.
+#[derive(Debug)]
+pub struct Card {
+    /// The name used by `--format` and in settings; stable between versions.
+    pub id: &'static str,
+    /// The name that people know it by.
+    pub name: &'static str,
+    /// The heading that it is listed under.
+    pub family: &'static str,
+    /// One sentence: which clients take it, and where.
+    pub about: &'static str,
+    /// What it cannot say, one sentence each, for those who choose.
+    pub limits: &'static [&'static str],
+    /// In which syntax its text stands.
+    pub shape: Shape,
+    /// Where the rules come from that it is written by.
+    pub grammar: &'static str,
+    /// What it writes without being asked, and why.
+    pub defaults: &'static [(&'static str, &'static str)],
+    /// How it writes [`Parts::options`]; none where there is no place for them.
+    pub flags: Option<Flags>,
+}
+
+/// The words for on and off of a format's options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flags {
+    /// A flag that is set.
+    pub on: &'static str,
+    /// A flag that is not.
+    pub off: &'static str,
+}
+
+impl Flags {
+    /// `True` and `False`.
+    const NET: Self = Self {
+        on: "True",
+        off: "False",
+    };
+    /// `true` and `false`.
+    const LOWER: Self = Self {
+        on: "true",
+        off: "false",
+    };
+    /// `yes` and `no`.
+    const WORDS: Self = Self {
+        on: "yes",
+        off: "no",
+    };
+}
+
+/// In which syntax a format's text stands, for what wraps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One value: a string that a client takes as it is.
+    Value,
+    /// A line for a POSIX shell.
+    Command,
+    /// A piece of a file in this language, to paste.
+    Snippet(Language),
+}
+
+/// What a snippet is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Language {
+    Json,
+    Yaml,
+    JavaScript,
+    Python,
+    CSharp,
+    Php,
+    R,
+    Ruby,
+    Properties,
+}
+
+impl Language {
+    /// The name as people write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Yaml => "YAML",
+            Self::JavaScript => "JavaScript",
+            Self::Python => "Python",
+            Self::CSharp => "C#",
+            Self::Php => "PHP",
+            Self::R => "R",
+            Self::Ruby => "Ruby",
+            Self::Properties => "properties",
+        }
+    }
+}
+
 /// One client's way to write a connection.
 pub trait Format: Sync {
+    /// What it says of itself.
+    fn card(&self) -> &'static Card;
+
+    /// Writes parts that passed [`Parts::check`], with options only where the card has words for them.
+    ///
+    /// # Errors
+    /// As [`Format::write`]; this is its inner half.
+    fn compose(&self, parts: &Parts) -> Result<Text>;
+
     /// The name used by `--format` and in settings; stable between versions.
-    fn id(&self) -> &'static str;
+    fn id(&self) -> &'static str {
+        self.card().id
+    }
 
     /// The name that people know it by.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.card().name
+    }
 
     /// One sentence: which clients take it.
-    fn about(&self) -> &'static str;
+    fn about(&self) -> &'static str {
+        self.card().about
+    }
 
     /// The heading that it is listed under.
-    fn family(&self) -> &'static str;
+    fn family(&self) -> &'static str {
+        self.card().family
+    }
 
     /// What it cannot say, one sentence each, for those who choose.
-    fn limits(&self) -> &'static [&'static str];
+    fn limits(&self) -> &'static [&'static str] {
+        self.card().limits
+    }
+
+    /// In which syntax its text stands.
+    fn shape(&self) -> Shape {
+        self.card().shape
+    }
 
     /// Writes `parts`.
     ///
@@ -65,7 +181,74 @@ pub trait Format: Sync {
     /// [`crate::Code::Usage`] where `parts` make no sense in any format (see
     /// [`Parts::check`]); [`crate::Code::Failed`] where only this format cannot say
     /// them, with the reason, a hint, and the detail `instead` naming the format to take.
-    fn write(&self, parts: &Parts) -> Result<Text>;
+    fn write(&self, parts: &Parts) -> Result<Text> {
+        parts.check()?;
+        if self.card().flags.is_none() && !parts.options.is_empty() {
+            return Err(
+                Error::failed(format!("`{}` has no place for more options", self.id()))
+                    .because(
+                        "what it writes is complete, or options are set elsewhere in this client",
+                    )
+                    .hint("Take the format `adonet`, or leave the options out")
+                    .detail("instead", "adonet"),
+            );
+        }
+        self.compose(parts)
+    }
+
+    /// How the options are written: name, and value in the format's words.
+    fn options(&self, parts: &Parts) -> Vec<(String, String)> {
+        let flags = self.card().flags.unwrap_or(Flags::LOWER);
+        parts
+            .options
+            .iter()
+            .map(|(name, value)| (name.clone(), value.words(flags.on, flags.off)))
+            .collect()
+    }
+}
+
+/// What a format writes for one rung of TLS, in its driver's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spelling {
+    /// The rung.
+    pub rung: Rung,
+    /// The driver's words, or why the format cannot say it.
+    pub words: Result<String>,
+}
+
+/// How `format` spells each rung of TLS, from the safest down: taken from strings that it writes.
+#[must_use]
+pub fn ladder(format: &dyn Format) -> Vec<Spelling> {
+    let file = |name: &str| Some(name.to_owned());
+    let rungs = [
+        Tls::Verified {
+            ca_file: file("ca.pem"),
+        },
+        Tls::Verified { ca_file: None },
+        Tls::Pinned {
+            certificate_file: "server.pem".to_owned(),
+        },
+        Tls::Unverified,
+    ];
+    rungs
+        .into_iter()
+        .map(|tls| {
+            let mut parts = Parts::new("localhost", 1433, "sa", crate::Secret::from("x"));
+            parts.database = file("master");
+            let rung = tls.rung();
+            parts.tls = tls;
+            let words = format.write(&parts).map(|text| {
+                let all: Vec<String> = text
+                    .explain()
+                    .into_iter()
+                    .filter(|e| e.part == "tls")
+                    .map(|e| e.text)
+                    .collect();
+                all.join(" … ")
+            });
+            Spelling { rung, words }
+        })
+        .collect()
 }
 
 macro_rules! registry {
@@ -186,8 +369,16 @@ mod tests {
                 "`{}` has to be typed after --format",
                 f.id()
             );
-            for words in [f.name(), f.about(), f.family()] {
+            for words in [f.name(), f.about(), f.family(), f.card().grammar] {
                 assert!(!words.is_empty(), "`{}` is listed to people", f.id());
+            }
+            let text = f.write(&plain()).unwrap().masked();
+            for (option, why) in f.card().defaults {
+                assert!(
+                    text.contains(option) && !why.is_empty(),
+                    "`{}` says that it writes {option}, but: {text}",
+                    f.id()
+                );
             }
             assert!(f.limits().iter().all(|l| !l.is_empty()));
         }
@@ -229,6 +420,51 @@ mod tests {
             let whole = text.reveal();
             assert!(whole.expose_secret().contains("14330"), "{}", f.id());
             assert!(whole.expose_secret().contains("127.0.0.1"), "{}", f.id());
+        }
+    }
+
+    #[test]
+    fn every_format_says_how_the_server_is_known() {
+        for f in formats() {
+            for spelling in ladder(*f) {
+                let Ok(words) = spelling.words else { continue };
+                assert!(
+                    !words.is_empty(),
+                    "`{}` is silent about {:?}: what a driver does unasked differs between its versions",
+                    f.id(),
+                    spelling.rung
+                );
+            }
+            assert!(
+                ladder(*f).iter().any(|s| s.words.is_ok()),
+                "`{}` can say nothing at all",
+                f.id()
+            );
+        }
+    }
+
+    #[test]
+    fn every_part_is_explained() {
+        let mut parts = plain();
+        parts.app = None;
+        for f in formats() {
+            let text = f.write(&parts).unwrap();
+            let all = text.explain();
+            for part in ["server", "user", "database"] {
+                assert!(
+                    all.iter().any(|e| e.part == part),
+                    "`{}` does not explain its {part}: {all:#?}",
+                    f.id()
+                );
+            }
+            assert_eq!(
+                all.iter().any(|e| e.part == "password"),
+                text.holds_secret(),
+                "{}",
+                f.id()
+            );
+            let shown: String = text.pieces().into_iter().map(|p| p.text).collect();
+            assert_eq!(shown, text.masked());
         }
     }
 

@@ -3,40 +3,40 @@
 //! Read by `@tediousjs/connection-string`: ADO.NET's quotes, but an empty value swallows
 //! what follows and `;;` is a literal `;`, so neither is ever written.
 
-use super::{CONNECT_SECONDS, Format, Parts, Text, Tls, quote, refuse};
+use super::{
+    CONNECT_SECONDS, Card, Flags, Format, Part, Parts, Shape, Text, Tls, adonet, quote, refuse,
+};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Mssql;
 
+static CARD: Card = Card {
+    id: "mssql",
+    name: "mssql string (Node)",
+    family: "Node.js",
+    about: "For Node.js: the string that `mssql` takes in `sql.connect`",
+    limits: &[
+        "The application name is not carried: the package drops it",
+        "No certificate authority's file and no pinned certificate",
+        "A user with a `\\` would become a Windows domain login",
+    ],
+    shape: Shape::Value,
+    grammar: "tediousjs/connection-string 1.1 and mssql 12, `ConnectionPool.parseConnectionString`",
+    defaults: &[
+        ("Encrypt=true", "what is left out differs between versions"),
+        adonet::CONNECT_TIMEOUT,
+    ],
+    flags: Some(Flags::LOWER),
+};
+
 impl Format for Mssql {
-    fn id(&self) -> &'static str {
-        "mssql"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "mssql (Node)"
-    }
-
-    fn about(&self) -> &'static str {
-        "For Node.js: the string that `mssql` takes in `sql.connect`"
-    }
-
-    fn family(&self) -> &'static str {
-        "Node.js"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "The application name is not carried: the package drops it",
-            "No certificate authority's file and no pinned certificate",
-            "A user with a `\\` would become a Windows domain login",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
+    fn compose(&self, parts: &Parts) -> Result<Text> {
         let trust = match &parts.tls {
             Tls::Unverified => "true",
             Tls::Verified { ca_file: None } => "false",
@@ -57,17 +57,39 @@ impl Format for Mssql {
                 "tedious",
             ));
         }
-        // The package cuts at the last comma and passes the rest to Node, which wants IPv6 bare.
-        let mut text = Text::new().plain(format!("Server={},{}", parts.host, parts.port));
+        let mut text = Text::new()
+            .part(
+                Part::Server,
+                // The package cuts at the last comma and passes the rest to Node, which wants IPv6 bare.
+                format!("Server={},{}", parts.host, parts.port),
+            )
+            .plain(";");
         if let Some(database) = &parts.database {
-            text = text.plain(format!(";Database={}", quote::ado(database)));
+            text = text
+                .part(Part::Database, format!("Database={}", quote::ado(database)))
+                .plain(";");
+        }
+        text = text
+            .part(Part::User, format!("User ID={}", quote::ado(&parts.user)))
+            .plain(";")
+            .password(
+                "Password=\"",
+                &quote::ado_inner(parts.password.expose_secret()),
+                "\"",
+            )
+            .plain(";")
+            .part(
+                parts.tls_part(),
+                format!("Encrypt=true;TrustServerCertificate={trust}"),
+            );
+        for (name, value) in self.options(parts) {
+            text = text
+                .plain(";")
+                .part(Part::Extra, format!("{name}={}", quote::ado(&value)));
         }
         Ok(text
-            .plain(format!(";User ID={};Password=\"", quote::ado(&parts.user)))
-            .hidden(&quote::ado_inner(parts.password.expose_secret()))
-            .plain(format!(
-                "\";Encrypt=true;TrustServerCertificate={trust};Connect Timeout={CONNECT_SECONDS}"
-            )))
+            .plain(";")
+            .part(Part::Timeout, format!("Connect Timeout={CONNECT_SECONDS}")))
     }
 }
 
@@ -83,7 +105,8 @@ mod tests {
         if pairs.must("Encrypt")? != "true" || pairs.must("Connect Timeout")? != "30" {
             return Err("not encrypted".into());
         }
-        let said = Said {
+        let mut said = Said {
+            options: Vec::new(),
             host,
             port,
             database: pairs.take("Database"),
@@ -96,7 +119,7 @@ mod tests {
                 other => return Err(other.into()),
             },
         };
-        pairs.done()?;
+        said.options = pairs.rest();
         Ok(said)
     }
 

@@ -3,73 +3,135 @@
 //! The grammar is the driver manager's as the driver reads it: a value in braces with `}`
 //! doubled holds anything; quotes mean nothing, blanks around a bare value belong to it.
 
-use super::{Format, Parts, Text, Tls, quote, refuse};
+use super::{Card, Flags, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Odbc;
 
+pub(super) const PIN_LIMIT: &str =
+    "A pinned certificate works with TDS 8 only: SQL Server 2022 or later";
+pub(super) const CA_LIMIT: &str = "No keyword names the file of a certificate authority";
+
+static CARD: Card = Card {
+    id: "odbc",
+    name: "ODBC",
+    family: "ODBC",
+    about: "For Microsoft's ODBC Driver 18: C and C++, Excel, Perl, and every program that takes an ODBC string",
+    limits: &[
+        "FreeTDS before 1.4 reads a `}` in a value twice",
+        CA_LIMIT,
+        PIN_LIMIT,
+    ],
+    shape: Shape::Value,
+    grammar: "microsoft/mssql-rs, `connection_string_parser.md`, which describes msodbcsql's `ParseAttrStr`",
+    defaults: &[
+        (
+            "Driver={ODBC Driver 18 for SQL Server}",
+            "a string without a data source has to name its driver",
+        ),
+        ("tcp:", "no guessing of the protocol"),
+        (
+            "Encrypt=yes",
+            "driver 17 does not encrypt unasked, driver 18 does",
+        ),
+    ],
+    flags: Some(Flags::WORDS),
+};
+
 impl Format for Odbc {
-    fn id(&self) -> &'static str {
-        "odbc"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "ODBC"
+    fn compose(&self, parts: &Parts) -> Result<Text> {
+        let text = Text::new()
+            .part(Part::Driver, "Driver={ODBC Driver 18 for SQL Server}")
+            .plain(";")
+            .append(string(self, parts)?);
+        Ok(with_app(text, parts))
     }
+}
 
-    fn about(&self) -> &'static str {
-        "For Microsoft's ODBC Driver 18: C and C++, pyodbc, Excel and other ODBC programs"
-    }
-
-    fn family(&self) -> &'static str {
-        "ODBC"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "FreeTDS before 1.4 reads a `}` in a value twice",
-            "No keyword names the file of a certificate authority",
-            "A pinned certificate works with TDS 8 only: SQL Server 2022 or later",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
-        let tls = match &parts.tls {
-            Tls::Unverified => "Encrypt=yes;TrustServerCertificate=yes".to_owned(),
-            Tls::Verified { ca_file: None } => "Encrypt=yes;TrustServerCertificate=no".to_owned(),
-            Tls::Verified { ca_file: Some(_) } => {
-                return Err(refuse(
-                    self,
-                    "which certificate authority to trust",
-                    "the driver trusts what OpenSSL on the client's machine trusts; add the authority there, or pin the server's certificate",
-                    "tedious",
-                ));
-            }
-            // Without strict the driver would ignore the pin.
-            Tls::Pinned { certificate_file } => format!(
-                "Encrypt=strict;TrustServerCertificate=no;ServerCertificate={}",
-                quote::brace(certificate_file)
-            ),
-        };
-        let mut text = Text::new().plain(format!(
+/// The string without driver and application name.
+pub(super) fn string(by: &dyn Format, parts: &Parts) -> Result<Text> {
+    let tls = tls(by, parts, quote::brace)?;
+    let mut text = Text::new()
+        .part(
+            Part::Server,
             // An IPv6 address without brackets: the driver looks up what it gets as it is.
-            "Driver={{ODBC Driver 18 for SQL Server}};Server=tcp:{},{}",
-            parts.host, parts.port
-        ));
-        if let Some(database) = &parts.database {
-            text = text.plain(format!(";Database={}", quote::brace(database)));
-        }
+            format!("Server=tcp:{},{}", parts.host, parts.port),
+        )
+        .plain(";");
+    if let Some(database) = &parts.database {
         text = text
-            .plain(format!(";UID={};PWD={{", quote::brace(&parts.user)))
-            .hidden(&quote::brace_inner(parts.password.expose_secret()))
-            .plain(format!("}};{tls}"));
-        if let Some(app) = &parts.app {
-            text = text.plain(format!(";APP={}", quote::brace(app)));
+            .part(
+                Part::Database,
+                format!("Database={}", quote::brace(database)),
+            )
+            .plain(";");
+    }
+    text = text
+        .part(Part::User, format!("UID={}", quote::brace(&parts.user)))
+        .plain(";")
+        .password(
+            "PWD={",
+            &quote::brace_inner(parts.password.expose_secret()),
+            "}",
+        );
+    for (at, pair) in tls.iter().enumerate() {
+        if at == 0 {
+            text = text.plain(";");
+        } else {
+            text = text.part(parts.tls_part(), ";");
         }
-        Ok(text)
+        text = text.part(parts.tls_part(), format!("{}={}", pair.0, pair.1));
+    }
+    for (name, value) in by.options(parts) {
+        text = text
+            .plain(";")
+            .part(Part::Extra, format!("{name}={}", quote::brace(&value)));
+    }
+    Ok(text)
+}
+
+pub(super) fn with_app(text: Text, parts: &Parts) -> Text {
+    match &parts.app {
+        Some(app) => text
+            .plain(";")
+            .part(Part::App, format!("APP={}", quote::brace(app))),
+        None => text,
+    }
+}
+
+/// The driver's keywords for TLS; `file` quotes the name of a certificate's file.
+pub(super) fn tls(
+    by: &dyn Format,
+    parts: &Parts,
+    file: impl Fn(&str) -> String,
+) -> Result<Vec<(&'static str, String)>> {
+    let words = |encrypt: &str, trust: &str| {
+        vec![
+            ("Encrypt", encrypt.to_owned()),
+            ("TrustServerCertificate", trust.to_owned()),
+        ]
+    };
+    match &parts.tls {
+        Tls::Unverified => Ok(words("yes", "yes")),
+        Tls::Verified { ca_file: None } => Ok(words("yes", "no")),
+        Tls::Verified { ca_file: Some(_) } => Err(refuse(
+            by,
+            "which certificate authority to trust",
+            "the driver trusts what OpenSSL on the client's machine trusts; add the authority there, or pin the server's certificate",
+            "tedious",
+        )),
+        Tls::Pinned { certificate_file } => {
+            // Without strict the driver would ignore the pin.
+            let mut all = words("strict", "no");
+            all.push(("ServerCertificate", file(certificate_file)));
+            Ok(all)
+        }
     }
 }
 
@@ -86,7 +148,8 @@ mod tests {
         }
         let server = pairs.must("Server")?;
         let (host, port) = host_and_port(server.strip_prefix("tcp:").ok_or("no tcp:")?, ',')?;
-        let said = Said {
+        let mut said = Said {
+            options: Vec::new(),
             host,
             port,
             database: pairs.take("Database"),
@@ -104,7 +167,7 @@ mod tests {
                 other => return Err(format!("{other:?}")),
             },
         };
-        pairs.done()?;
+        said.options = pairs.rest();
         Ok(said)
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::{options, text::Part};
 use crate::secret::ExposeSecret;
 use crate::{Error, Result, Secret};
 
@@ -26,6 +27,69 @@ pub struct Parts {
     pub tls: Tls,
     /// The name that the server's session list shows; none is the driver's own.
     pub app: Option<String>,
+    /// More keywords of the format, in its own spelling. They cannot say again, or otherwise,
+    /// what the parts say; formats that have no place for them refuse.
+    pub options: Vec<(String, Setting)>,
+}
+
+/// The value of an option. Formats that are text write a flag and a number in their own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// Any text without NUL.
+    Text(String),
+    /// On or off.
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+}
+
+impl Setting {
+    /// As text, a flag as `on` or `off` says.
+    pub(super) fn words(&self, on: &str, off: &str) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Flag(flag) => if *flag { on } else { off }.to_owned(),
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+/// How far a client knows the server: what [`Tls`] says, without its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rung {
+    /// An authority given as a file.
+    VerifiedByFile,
+    /// An authority that the client's machine trusts.
+    VerifiedBySystem,
+    /// Exactly one certificate.
+    Pinned,
+    /// Any certificate.
+    Unverified,
+}
+
+impl Rung {
+    /// From the safest down.
+    pub const ALL: [Self; 4] = [
+        Self::VerifiedByFile,
+        Self::VerifiedBySystem,
+        Self::Pinned,
+        Self::Unverified,
+    ];
+
+    /// What a string on this rung does, in words.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::VerifiedByFile => {
+                "encrypted, the server's certificate has to lead to the given authority and fit the host"
+            }
+            Self::VerifiedBySystem => {
+                "encrypted, the server's certificate has to lead to an authority that the client's machine trusts, and fit the host"
+            }
+            Self::Pinned => "encrypted, and the server has to show exactly the pinned certificate",
+            Self::Unverified => "encrypted, the server's certificate is not verified",
+        }
+    }
 }
 
 /// How the client knows the server. The connection is encrypted in every case.
@@ -34,19 +98,52 @@ pub enum Tls {
     /// Encrypted, the server not verified: right where a tunnel has verified the host.
     #[default]
     Unverified,
-    /// The certificate must lead to an authority that the client trusts, and fit the host.
+    /// The certificate has to lead to an authority that the client trusts, and fit the host.
     Verified {
         /// The authority's certificate; none is what the client's machine trusts.
         ca_file: Option<String>,
     },
-    /// The server must show exactly this certificate.
+    /// The server has to show exactly this certificate.
     Pinned {
         /// The certificate's file.
         certificate_file: String,
     },
 }
 
+impl Tls {
+    /// Which rung of the ladder it is.
+    #[must_use]
+    pub fn rung(&self) -> Rung {
+        match self {
+            Self::Unverified => Rung::Unverified,
+            Self::Verified { ca_file: None } => Rung::VerifiedBySystem,
+            Self::Verified { ca_file: Some(_) } => Rung::VerifiedByFile,
+            Self::Pinned { .. } => Rung::Pinned,
+        }
+    }
+}
+
 impl Parts {
+    /// A login to a server, encrypted and not verified, without a database to start in.
+    #[must_use]
+    pub fn new(
+        host: impl Into<String>,
+        port: u16,
+        user: impl Into<String>,
+        password: Secret,
+    ) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            database: None,
+            user: user.into(),
+            password,
+            tls: Tls::Unverified,
+            app: None,
+            options: Vec::new(),
+        }
+    }
+
     /// Whether any format could say them.
     ///
     /// # Errors
@@ -64,6 +161,7 @@ impl Parts {
         if let Some(app) = &self.app {
             check_value("application name", app)?;
         }
+        options::check(&self.options)?;
         match &self.tls {
             Tls::Unverified | Tls::Verified { ca_file: None } => Ok(()),
             Tls::Verified {
@@ -73,6 +171,11 @@ impl Parts {
                 certificate_file: file,
             } => check_file(file),
         }
+    }
+
+    /// The part of a text that says how the server is known.
+    pub(super) fn tls_part(&self) -> Part {
+        Part::Tls(self.tls.rung())
     }
 
     /// The host where a port follows after `:` or `,`: IPv6 in brackets.

@@ -3,43 +3,47 @@
 //! One line for a POSIX shell. The password is in the command's environment and never an
 //! argument, which every process of the machine could read.
 
-use super::{Format, Parts, Text, Tls, go, quote, refuse};
+use super::{Card, Format, Part, Parts, Shape, Text, Tls, go, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Sqlcmd;
 
+static CARD: Card = Card {
+    id: "sqlcmd",
+    name: "sqlcmd",
+    family: "Command line",
+    about: "A command line for sh, bash or zsh: `sqlcmd` in its Go and its ODBC version",
+    limits: &[
+        "The application name is not carried: sqlcmd has no option for it",
+        "No certificate authority's file; a pinned certificate works with the Go version only",
+        "Characters outside the Basic Multilingual Plane, such as emoji: the Go version cuts such values short",
+        "A user or database that starts with `-` would be read as an option",
+        "An IPv6 address is written as the Go version wants it; the ODBC version wants no brackets",
+        "The shell may keep the line, password included, in its history",
+    ],
+    shape: Shape::Command,
+    grammar: "microsoft/go-sqlcmd, `cmd/sqlcmd`; sqlcmd(1) of mssql-tools18; POSIX shell, single quotes",
+    defaults: &[
+        (
+            "SQLCMDPASSWORD=",
+            "an argument would be seen by every process of the machine",
+        ),
+        (
+            "-N",
+            "unasked, the Go version does not insist on encryption",
+        ),
+    ],
+    flags: None,
+};
+
 impl Format for Sqlcmd {
-    fn id(&self) -> &'static str {
-        "sqlcmd"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "sqlcmd"
-    }
-
-    fn about(&self) -> &'static str {
-        "A command line for sh, bash or zsh: `sqlcmd` in its Go and its ODBC version"
-    }
-
-    fn family(&self) -> &'static str {
-        "Command line"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "The application name is not carried: sqlcmd has no option for it",
-            "No certificate authority's file; a pinned certificate works with the Go version only",
-            "Characters outside the Basic Multilingual Plane, such as emoji: the Go version cuts such values short",
-            "A user or database that starts with `-` would be read as an option",
-            "An IPv6 address is written as the Go version wants it; the ODBC version wants no brackets",
-            "The shell may keep the line, password included, in its history",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
+    fn compose(&self, parts: &Parts) -> Result<Text> {
         if let Some(what) = parts.first_unfit(go::fits) {
             return Err(refuse(
                 self,
@@ -90,17 +94,27 @@ impl Format for Sqlcmd {
             }
         };
         let mut text = Text::new()
-            .plain("SQLCMDPASSWORD='")
-            .hidden(&quote::shell_inner(parts.password.expose_secret()))
-            .plain(format!(
-                "' sqlcmd -S {} -U {}",
-                quote::shell(&format!("tcp:{},{}", parts.bracketed_host(), parts.port)),
-                quote::shell(&parts.user)
-            ));
+            .password(
+                "SQLCMDPASSWORD='",
+                &quote::shell_inner(parts.password.expose_secret()),
+                "'",
+            )
+            .plain(" sqlcmd ")
+            .part(
+                Part::Server,
+                format!(
+                    "-S {}",
+                    quote::shell(&format!("tcp:{},{}", parts.bracketed_host(), parts.port))
+                ),
+            )
+            .plain(" ")
+            .part(Part::User, format!("-U {}", quote::shell(&parts.user)));
         if let Some(database) = &parts.database {
-            text = text.plain(format!(" -d {}", quote::shell(database)));
+            text = text
+                .plain(" ")
+                .part(Part::Database, format!("-d {}", quote::shell(database)));
         }
-        Ok(text.plain(format!(" {tls}")))
+        Ok(text.plain(" ").part(parts.tls_part(), tls))
     }
 }
 
@@ -146,6 +160,7 @@ mod tests {
         let server = server.ok_or("no server")?;
         let (host, port) = host_and_port(server.strip_prefix("tcp:").ok_or("no tcp:")?, ',')?;
         Ok(Said {
+            options: Vec::new(),
             host,
             port,
             database,

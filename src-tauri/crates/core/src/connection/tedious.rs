@@ -1,80 +1,118 @@
-//! Node: the configuration object of `tedious`, which `mssql` takes as it is.
+//! Node: the configuration object of `tedious`.
 //!
 //! JSON, so that it fits JavaScript, TypeScript and a configuration file. Every value can be
 //! said here, which makes it the way out where a string's grammar is too narrow.
 
-use super::{CONNECT_SECONDS, Format, Parts, Text, Tls, quote, refuse};
+use super::{Card, Flags, Format, Language, Part, Parts, Setting, Shape, Text, Tls, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Tedious;
 
+pub(super) const PIN_LIMIT: &str =
+    "No pinned certificate: a certificate given as authority still has its name checked";
+pub(super) const CA_IS_CODE: &str =
+    "With a certificate authority's file it is JavaScript and no longer JSON";
+pub(super) const CONNECT_TIMEOUT: (&str, &str) = (
+    "\"connectTimeout\":30000",
+    "in milliseconds; the first client opens the tunnel, which may take longer than the driver's 15 seconds",
+);
+
+static CARD: Card = Card {
+    id: "tedious",
+    name: "tedious (Node)",
+    family: "Node.js",
+    about: "For Node.js: the configuration object of `new tedious.Connection`; `mssql` takes it too",
+    limits: &[PIN_LIMIT, CA_IS_CODE],
+    shape: Shape::Snippet(Language::JavaScript),
+    grammar: "tedious 19, `ConnectionConfiguration`; ECMA-262, string literals",
+    defaults: &[
+        ("\"encrypt\":true", "said and not left to the version"),
+        CONNECT_TIMEOUT,
+    ],
+    flags: Some(Flags::LOWER),
+};
+
 impl Format for Tedious {
-    fn id(&self) -> &'static str {
-        "tedious"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "tedious (Node)"
+    fn compose(&self, parts: &Parts) -> Result<Text> {
+        let options = options(self, parts, true)?;
+        Ok(Text::new()
+            .plain("{")
+            .part(
+                Part::Server,
+                format!("\"server\":{}", quote::json(&parts.host)),
+            )
+            .plain(r#","authentication":{"type":"default","options":{"#)
+            .part(
+                Part::User,
+                format!("\"userName\":{}", quote::json(&parts.user)),
+            )
+            .plain(",")
+            .password(
+                "\"password\":\"",
+                &quote::json_inner(parts.password.expose_secret()),
+                "\"",
+            )
+            .plain("}},\"options\":{")
+            .part(Part::Server, format!("\"port\":{}", parts.port))
+            .plain(",")
+            .append(options)
+            .plain("}}"))
     }
+}
 
-    fn about(&self) -> &'static str {
-        "For Node.js: the configuration object of `tedious`, which `mssql` takes too"
+/// The inside of tedious' `options`, as every package over tedious passes them on: database, TLS, application name, time.
+pub(super) fn options(by: &dyn Format, parts: &Parts, database: bool) -> Result<Text> {
+    let tls = match &parts.tls {
+        Tls::Unverified => r#""trustServerCertificate":true"#.to_owned(),
+        Tls::Verified { ca_file: None } => r#""trustServerCertificate":false"#.to_owned(),
+        Tls::Verified {
+            ca_file: Some(file),
+        } => format!(
+            r#""trustServerCertificate":false,"cryptoCredentialsDetails":{{"ca":require("node:fs").readFileSync({})}}"#,
+            quote::json(file)
+        ),
+        Tls::Pinned { .. } => {
+            return Err(refuse(
+                by,
+                "a pinned certificate",
+                "tedious can trust an authority, but not compare the server's certificate itself",
+                "adonet",
+            ));
+        }
+    };
+    let mut text = Text::new();
+    if let Some(name) = parts.database.as_ref().filter(|_| database) {
+        text = text
+            .part(
+                Part::Database,
+                format!("\"database\":{}", quote::json(name)),
+            )
+            .plain(",");
     }
-
-    fn family(&self) -> &'static str {
-        "Node.js"
+    text = text.part(parts.tls_part(), format!("\"encrypt\":true,{tls}"));
+    if let Some(app) = &parts.app {
+        text = text
+            .plain(",")
+            .part(Part::App, format!("\"appName\":{}", quote::json(app)));
     }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "No pinned certificate: a certificate given as authority still has its name checked",
-            "With a certificate authority's file it is JavaScript and no longer JSON",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
-        let tls = match &parts.tls {
-            Tls::Unverified => r#""trustServerCertificate":true"#.to_owned(),
-            Tls::Verified { ca_file: None } => r#""trustServerCertificate":false"#.to_owned(),
-            Tls::Verified {
-                ca_file: Some(file),
-            } => format!(
-                r#""trustServerCertificate":false,"cryptoCredentialsDetails":{{"ca":require("node:fs").readFileSync({})}}"#,
-                quote::json(file)
-            ),
-            Tls::Pinned { .. } => {
-                return Err(refuse(
-                    self,
-                    "a pinned certificate",
-                    "tedious can trust an authority, but not compare the server's certificate itself",
-                    "adonet",
-                ));
-            }
+    for (name, value) in &parts.options {
+        // A flag and a number keep their type: tedious refuses the text.
+        let value = match value {
+            Setting::Text(text) => quote::json(text),
+            other => other.words("true", "false"),
         };
-        let mut text = Text::new()
-            .plain(format!(
-                r#"{{"server":{},"authentication":{{"type":"default","options":{{"userName":{},"password":""#,
-                quote::json(&parts.host),
-                quote::json(&parts.user)
-            ))
-            .hidden(&quote::json_inner(parts.password.expose_secret()))
-            .plain(format!(r#""}}}},"options":{{"port":{}"#, parts.port));
-        if let Some(database) = &parts.database {
-            text = text.plain(format!(r#","database":{}"#, quote::json(database)));
-        }
-        text = text.plain(format!(r#","encrypt":true,{tls}"#));
-        if let Some(app) = &parts.app {
-            text = text.plain(format!(r#","appName":{}"#, quote::json(app)));
-        }
-        // Milliseconds, unlike every string.
-        Ok(text.plain(format!(
-            r#","connectTimeout":{}}}}}"#,
-            u64::from(CONNECT_SECONDS).saturating_mul(1000)
-        )))
+        text = text
+            .plain(",")
+            .part(Part::Extra, format!("{}:{value}", quote::json(name)));
     }
+    // Milliseconds, unlike every string.
+    Ok(text.plain(",").part(Part::Timeout, CONNECT_TIMEOUT.0))
 }
 
 #[cfg(test)]
@@ -121,7 +159,8 @@ mod tests {
             .remove("cryptoCredentialsDetails")
             .map(|mut c| text_of(Some(c["ca"].take())))
             .transpose()?;
-        let said = Said {
+        let mut said = Said {
+            options: Vec::new(),
             host: text_of(Some(root["server"].take()))?,
             port: options
                 .remove("port")
@@ -144,9 +183,18 @@ mod tests {
                 other => return Err(format!("{other:?}")),
             },
         };
-        if !options.is_empty() || !login.is_empty() {
-            return Err(format!("unknown: {options:?} {login:?}"));
+        if !login.is_empty() {
+            return Err(format!("unknown: {login:?}"));
         }
+        // In the words that the expectation has; the types are the test below.
+        said.options = std::mem::take(options)
+            .into_iter()
+            .map(|(name, value)| match value {
+                Value::String(text) => (name, text),
+                other => (name, other.to_string()),
+            })
+            .collect();
+        said.options.sort();
         Ok(said)
     }
 
@@ -157,5 +205,20 @@ mod tests {
             let says = !matches!(parts.tls, Tls::Pinned { .. });
             round_trip(&Tedious, &parts, says.then(|| (&parts).into()), read)?;
         }
+    }
+
+    #[test]
+    fn an_option_keeps_its_type() {
+        let mut parts = plain();
+        parts.options = vec![
+            ("useUTC".into(), Setting::Flag(false)),
+            ("packetSize".into(), Setting::Number(8192)),
+            ("language".into(), Setting::Text("true".into())),
+        ];
+        let text = Tedious.write(&parts).unwrap().masked();
+        assert!(
+            text.contains(r#""useUTC":false,"packetSize":8192,"language":"true""#),
+            "tedious refuses an option of another type: {text}"
+        );
     }
 }

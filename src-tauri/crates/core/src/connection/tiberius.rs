@@ -2,42 +2,43 @@
 //!
 //! Its own parser: ASCII only, values in double quotes with `"` doubled.
 
-use super::{Format, Parts, Text, Tls, quote, refuse};
+use super::{Card, Flags, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
 use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Tiberius;
 
+static CARD: Card = Card {
+    id: "tiberius",
+    name: "tiberius (Rust)",
+    family: "Rust",
+    about: "For Rust: `Config::from_ado_string` of tiberius 0.13",
+    limits: &[
+        "ASCII only: `Config::new` in code takes any value",
+        "tiberius 0.12 reads a doubled quote as two",
+        "No pinned certificate, and no IPv6 address where the server is verified",
+        "A certificate authority's file has to end in `.pem`, `.crt` or `.der`",
+        "No time limit: the caller of tiberius sets one",
+    ],
+    shape: Shape::Value,
+    grammar: "tiberius 0.13, `Config::from_ado_string`",
+    defaults: &[
+        ("tcp:", "the protocol that there is"),
+        (
+            "Encrypt=true",
+            "tiberius 0.12 encrypts the login only, unasked",
+        ),
+    ],
+    flags: Some(Flags::LOWER),
+};
+
 impl Format for Tiberius {
-    fn id(&self) -> &'static str {
-        "tiberius"
+    fn card(&self) -> &'static Card {
+        &CARD
     }
 
-    fn name(&self) -> &'static str {
-        "tiberius (Rust)"
-    }
-
-    fn about(&self) -> &'static str {
-        "For Rust: `Config::from_ado_string` of tiberius 0.13"
-    }
-
-    fn family(&self) -> &'static str {
-        "Rust"
-    }
-
-    fn limits(&self) -> &'static [&'static str] {
-        &[
-            "ASCII only: `Config::new` in code takes any value",
-            "tiberius 0.12 reads a doubled quote as two",
-            "No pinned certificate, and no IPv6 address where the server is verified",
-            "A certificate authority's file has to end in `.pem`, `.crt` or `.der`",
-            "No time limit: the caller of tiberius sets one",
-        ]
-    }
-
-    fn write(&self, parts: &Parts) -> Result<Text> {
-        parts.check()?;
+    fn compose(&self, parts: &Parts) -> Result<Text> {
         if let Some(what) = parts.first_unfit(str::is_ascii) {
             return Err(refuse(
                 self,
@@ -80,20 +81,44 @@ impl Format for Tiberius {
                 ));
             }
         };
-        let mut text = Text::new().plain(format!(
-            "Server=tcp:{},{}",
-            parts.bracketed_host(),
-            parts.port
-        ));
+        let mut text = Text::new()
+            .part(
+                Part::Server,
+                format!("Server=tcp:{},{}", parts.bracketed_host(), parts.port),
+            )
+            .plain(";");
         if let Some(database) = &parts.database {
-            text = text.plain(format!(";Database={}", quote::ado(database)));
+            text = text
+                .part(Part::Database, format!("Database={}", quote::ado(database)))
+                .plain(";");
         }
         text = text
-            .plain(format!(";User ID={};Password=\"", quote::ado(&parts.user)))
-            .hidden(&quote::ado_inner(parts.password.expose_secret()))
-            .plain(format!("\";Encrypt=true;{tls}"));
+            .part(Part::User, format!("User ID={}", quote::ado(&parts.user)))
+            .plain(";")
+            .password(
+                "Password=\"",
+                &quote::ado_inner(parts.password.expose_secret()),
+                "\"",
+            )
+            .plain(";")
+            .part(parts.tls_part(), format!("Encrypt=true;{tls}"));
         if let Some(app) = &parts.app {
-            text = text.plain(format!(";Application Name={}", quote::ado(app)));
+            text = text
+                .plain(";")
+                .part(Part::App, format!("Application Name={}", quote::ado(app)));
+        }
+        for (name, value) in self.options(parts) {
+            if !value.is_ascii() {
+                return Err(refuse(
+                    self,
+                    "this option",
+                    "tiberius reads strings of ASCII characters only",
+                    "tedious",
+                ));
+            }
+            text = text
+                .plain(";")
+                .part(Part::Extra, format!("{name}={}", quote::ado(&value)));
         }
         Ok(text)
     }
@@ -122,7 +147,8 @@ mod tests {
         if pairs.must("Encrypt")? != "true" {
             return Err("not encrypted".into());
         }
-        let said = Said {
+        let mut said = Said {
+            options: Vec::new(),
             host,
             port,
             database: pairs.take("Database"),
@@ -141,7 +167,7 @@ mod tests {
                 other => return Err(format!("{other:?}")),
             },
         };
-        pairs.done()?;
+        said.options = pairs.rest();
         Ok(said)
     }
 
@@ -157,6 +183,7 @@ mod tests {
                 parts.password = strip(parts.password.expose_secret()).into();
                 parts.database = parts.database.map(|v| strip(&v));
                 parts.app = parts.app.map(|v| strip(&v));
+                parts.options.clear();
             }
             let v6 = parts.host.contains(':');
             let tls = match &parts.tls {
@@ -167,7 +194,8 @@ mod tests {
                 }
                 Tls::Pinned { .. } => false,
             };
-            let says = tls && all_values(&parts, str::is_ascii);
+            let options = Tiberius.options(&parts).iter().all(|(_, v)| v.is_ascii());
+            let says = tls && options && all_values(&parts, str::is_ascii);
             round_trip(&Tiberius, &parts, says.then(|| (&parts).into()), read)?;
         }
     }
