@@ -10,7 +10,7 @@ suite: ## some of the tests, isolated as `make test` does: make suite ARGS="-p b
 	@tests/suite.sh $(ARGS)
 
 lint: ## format and clippy only
-	cargo fmt --all --check
+	git ls-files -z '*.rs' | xargs -0 rustfmt --edition 2024 --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 run: ## Berth from this tree: the demo, which leaves its instance there; another command with make run ARGS="list --json"

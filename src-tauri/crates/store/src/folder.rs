@@ -1,11 +1,14 @@
 //! One folder of versioned JSON files: read whole, changed under a lock, replaced at once.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    any::Any,
+    collections::BTreeMap,
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
 use berth_core::{Code, Error, Result};
@@ -18,8 +21,12 @@ pub(crate) const LARGEST: u64 = 16 << 20;
 /// How long a change waits for another process to finish its own: those take milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
+/// A file changed less than this ago is read again each time: two changes within one tick of the file
+/// system's clock cannot be told apart by it.
+const SETTLED: Duration = Duration::from_millis(100);
+
 /// What one file holds.
-pub trait Content: Serialize + DeserializeOwned + Default {
+pub trait Content: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
     /// The file's name in its folder.
     const FILE: &'static str;
     /// The version that this Berth writes; it reads this one and, by [`Content::migrate`], those before.
@@ -38,6 +45,38 @@ pub trait Content: Serialize + DeserializeOwned + Default {
 pub struct Folder {
     path: PathBuf,
     lock_wait: Duration,
+    parsed: Parsed,
+}
+
+/// What was parsed last, by file, and of which state of the file. Shared by clones.
+type Parsed = Arc<Mutex<BTreeMap<&'static str, (Stamp, Arc<dyn Any + Send + Sync>)>>>;
+
+/// Tells two states of a file apart without reading it: every change of ours is a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of a file that nobody has touched for a moment.
+    fn of(about: &Metadata) -> Option<Self> {
+        let settled = about
+            .modified()
+            .ok()
+            .and_then(|at| SystemTime::now().duration_since(at).ok())
+            .is_some_and(|age| age >= SETTLED);
+        settled.then(|| Self {
+            device: about.dev(),
+            inode: about.ino(),
+            length: about.len(),
+            modified: (about.mtime(), about.mtime_nsec()),
+            changed: (about.ctime(), about.ctime_nsec()),
+        })
+    }
 }
 
 impl Folder {
@@ -47,6 +86,7 @@ impl Folder {
         Self {
             path: path.into(),
             lock_wait: LOCK_WAIT,
+            parsed: Arc::default(),
         }
     }
 
@@ -56,17 +96,39 @@ impl Folder {
         &self.path
     }
 
-    /// Reads one file; a file that is not there holds the default.
+    /// Reads one file; a file that is not there holds the default. A file that has not changed since it was
+    /// last read is only looked at.
     ///
     /// # Errors
     /// [`Code::Refused`] for a file that is damaged or that a newer Berth wrote: it stays as it
     /// is. [`Code::Failed`] where it cannot be read at all.
     pub fn read<T: Content>(&self) -> Result<T> {
         let path = self.path.join(T::FILE);
-        match read_bounded(&path)? {
-            None => Ok(T::default()),
-            Some(bytes) => parse(&path, &bytes),
+        // Before it is read: what changes in between then looks changed the next time.
+        let stamp = fs::metadata(&path).ok().and_then(|about| Stamp::of(&about));
+        if let Some(known) = stamp.and_then(|stamp| self.parsed(T::FILE, stamp)) {
+            return Ok(known);
         }
+        let content = match read_bounded(&path)? {
+            None => return Ok(T::default()),
+            Some(bytes) => parse::<T>(&path, &bytes)?,
+        };
+        if let Some(stamp) = stamp {
+            self.parsed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(T::FILE, (stamp, Arc::new(content.clone())));
+        }
+        Ok(content)
+    }
+
+    /// What a file held in that state.
+    fn parsed<T: Content>(&self, file: &str, stamp: Stamp) -> Option<T> {
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, content) = parsed.get(file)?;
+        (*of == stamp)
+            .then(|| content.downcast_ref::<T>().cloned())
+            .flatten()
     }
 
     /// Reads, changes and replaces one file, while no other process of this user can: either

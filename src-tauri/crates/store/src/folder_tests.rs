@@ -263,3 +263,47 @@ proptest! {
         prop_assert_eq!(read.get("1"), Some(&record));
     }
 }
+
+#[test]
+fn what_somebody_else_changes_is_seen_however_alike_the_file_looks() {
+    let (_temp, folder, path) = with(some_hosts());
+    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    let settle = || {
+        File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(long_ago))
+            .unwrap();
+    };
+    settle();
+    assert_eq!(folder.read::<Hosts>().unwrap(), some_hosts());
+    let held = folder.parsed.lock().unwrap().len();
+    assert_eq!(
+        held, 1,
+        "a file that lies still is parsed once: a list reads it each time"
+    );
+
+    // Same file, same length, same time of change: an editor that keeps times.
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("dev@win", "dev@won")).unwrap();
+    settle();
+    let seen = folder.read::<Hosts>().unwrap();
+    assert_eq!(seen.hosts[0].address, "ssh://dev@won");
+
+    // Another process, which knows nothing of this one's memory.
+    Folder::new(folder.path())
+        .update(|hosts: &mut Hosts| {
+            hosts.remove("win");
+            Ok(())
+        })
+        .unwrap();
+    assert!(folder.read::<Hosts>().unwrap().get("win").is_none());
+    settle();
+    let _ = folder.read::<Hosts>().unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(
+        folder.read::<Hosts>().unwrap(),
+        Hosts::default(),
+        "a file that was moved aside starts anew"
+    );
+}
