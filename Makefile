@@ -1,4 +1,4 @@
-.PHONY: help test suite lint run bench soak
+.PHONY: help test suite lint run shots bench soak
 
 help: ## lists the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -13,8 +13,11 @@ lint: ## format and clippy only
 	git ls-files -z '*.rs' | xargs -0 rustfmt --edition 2024 --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-run: ## Berth from this tree: the demo, which leaves its instance there; another command with make run ARGS="list --json"
-	@cargo run --quiet --package berth-cli --bin berth --locked -- $(or $(ARGS),demo --keep)
+run: ## Berth from this tree: the window, served to a browser; or a command with make run ARGS="demo --keep"
+	@$(if $(ARGS),cargo run --quiet --package berth-cli --bin berth --locked -- $(ARGS),tests/window.sh)
+
+shots: ## a picture of each screen, in light and dark, into target/shots
+	@tests/shots.sh
 
 bench: ## Berth beside the peers, measured in the same run: median, spread, ratio
 	@tests/bench.sh

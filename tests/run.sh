@@ -18,7 +18,7 @@ step() { # what it is, the command
 }
 
 command -v cc >/dev/null 2>&1 || step 'a linker' tests/prepare/machine.sh linker
-prepare() { tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh; }
+prepare() { tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh && tests/prepare/ui.sh; }
 prepare >.cache/prepare.log 2>&1 &
 preparing=$!
 trap 'kill $preparing 2>/dev/null || true' EXIT
@@ -45,6 +45,8 @@ else
   echo 'SKIPPED: every test that needs namespaces or a Docker engine of its own (that takes Linux and root)'
 fi
 step 'examples in the documentation' cargo test --quiet --workspace --doc --locked
+
+step 'the window' tests/ui.sh
 
 failed=0
 cargo nextest run --workspace --locked --profile ci || failed=$?

@@ -19,6 +19,7 @@ if [ "$only" = everything ]; then
   want tsql freetds-bin
   want python3 python3
   want pkill procps
+  want chromium chromium
   if [ "$(uname -s)" = Linux ]; then
     want dockerd docker.io
     want gnome-keyring-daemon gnome-keyring

@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("berth-agent", &["berth-api", "berth-core"]),
+    ("berth-devhost", &["berth-agent", "berth-core"]),
     // The command serves the practice host alone, for which no agent is needed.
     (
         "berth-cli",
@@ -63,6 +64,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("russh", &["berth-practice", "berth-remote"]),
     ("tauri", &["berth-app"]),
     ("tiberius", &["berth-sql"]),
+    ("tower-http", &["berth-devhost"]),
 ];
 
 fn metadata() -> &'static Metadata {

@@ -295,9 +295,25 @@ impl Client {
         request: &C::Request,
         secrets: BTreeMap<String, Secret>,
     ) -> Result<Streaming<C>> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
         let body = serde_json::to_value(request)
             .map_err(|e| Error::failed("The request cannot be written").because(e.to_string()))?;
+        Ok(Streaming {
+            raw: self.open(C::NAME, body, secrets).await?,
+            command: std::marker::PhantomData,
+        })
+    }
+
+    /// Calls a command by its name, for an adapter that only hands bodies on.
+    ///
+    /// # Errors
+    /// That the connection broke.
+    pub(crate) async fn open(
+        &self,
+        command: &str,
+        body: Value,
+        secrets: BTreeMap<String, Secret>,
+    ) -> Result<Raw> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, frames) = mpsc::channel(64);
         {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -310,19 +326,27 @@ impl Client {
         self.frames
             .send(FromClient::Call {
                 id,
-                command: C::NAME.to_owned(),
+                command: command.to_owned(),
                 body,
                 secrets,
             })
             .await
             .map_err(|_| gone())?;
-        Ok(Streaming {
+        Ok(Raw {
             client: self.clone(),
             id,
             frames,
             ended: None,
-            command: std::marker::PhantomData,
         })
+    }
+
+    /// Whether the connection broke: every call from now on fails.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
     }
 
     /// Ends the agent and waits until it has. With `force` one that does not end by itself is killed: nothing is lost
@@ -404,10 +428,7 @@ enum Hello {
 
 /// A command that is under way.
 pub struct Streaming<C: Command> {
-    client: Client,
-    id: u64,
-    frames: mpsc::Receiver<FromAgent>,
-    ended: Option<Result<(Value, Option<Secret>)>>,
+    raw: Raw,
     command: std::marker::PhantomData<C>,
 }
 
@@ -417,28 +438,11 @@ impl<C: Command> Streaming<C> {
     /// # Errors
     /// Only where an item cannot be read; how the command ended is said by [`Streaming::finish`].
     pub async fn next(&mut self) -> Result<Option<C::Item>> {
-        if self.ended.is_some() {
-            return Ok(None);
-        }
-        match self.frames.recv().await {
-            Some(FromAgent::Item { body, .. }) => {
-                serde_json::from_value(body).map(Some).map_err(|e| {
-                    Error::failed("An item from Berth's agent cannot be read")
-                        .because(e.to_string())
-                })
-            }
-            Some(FromAgent::Done { body, secret, .. }) => {
-                self.ended = Some(Ok((body, secret.map(|s| s.0))));
-                Ok(None)
-            }
-            Some(FromAgent::Failed { error, .. }) => {
-                self.ended = Some(Err(error.into()));
-                Ok(None)
-            }
-            Some(_) | None => {
-                self.ended = Some(Err(gone()));
-                Ok(None)
-            }
+        match self.raw.next().await {
+            Some(body) => serde_json::from_value(body).map(Some).map_err(|e| {
+                Error::failed("An item from Berth's agent cannot be read").because(e.to_string())
+            }),
+            None => Ok(None),
         }
     }
 
@@ -448,17 +452,60 @@ impl<C: Command> Streaming<C> {
     /// What the command says.
     pub async fn finish(mut self) -> Result<Reply<C::Response>> {
         while self.next().await?.is_some() {}
-        let (body, secret) = self.ended.take().unwrap_or_else(|| Err(gone()))?;
+        let Reply { body, secret } = self.raw.finish().await?;
         let body = serde_json::from_value(body).map_err(|e| {
             Error::failed("The answer of Berth's agent cannot be read").because(e.to_string())
         })?;
-        // Taken: dropping must not cancel what has ended.
-        self.ended = Some(Err(gone()));
         Ok(Reply { body, secret })
     }
 }
 
-impl<C: Command> Drop for Streaming<C> {
+/// A command that is under way, its bodies as they travel. Dropping it cancels the command.
+pub(crate) struct Raw {
+    client: Client,
+    id: u64,
+    frames: mpsc::Receiver<FromAgent>,
+    ended: Option<Result<(Value, Option<Secret>)>>,
+}
+
+impl Raw {
+    /// The next item; `None` when the answer is there.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        if self.ended.is_some() {
+            return None;
+        }
+        match self.frames.recv().await {
+            Some(FromAgent::Item { body, .. }) => Some(body),
+            Some(FromAgent::Done { body, secret, .. }) => {
+                self.ended = Some(Ok((body, secret.map(|s| s.0))));
+                None
+            }
+            Some(FromAgent::Failed { error, .. }) => {
+                self.ended = Some(Err(error.into()));
+                None
+            }
+            Some(_) | None => {
+                self.ended = Some(Err(gone()));
+                None
+            }
+        }
+    }
+
+    /// The answer, after the last item.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub(crate) async fn finish(mut self) -> Result<Reply<Value>> {
+        while self.next().await.is_some() {}
+        let ended = self.ended.take().unwrap_or_else(|| Err(gone()));
+        // Taken: dropping must not cancel what has ended.
+        self.ended = Some(Err(gone()));
+        let (body, secret) = ended?;
+        Ok(Reply { body, secret })
+    }
+}
+
+impl Drop for Raw {
     fn drop(&mut self) {
         if self.ended.is_none() {
             let _ = self

@@ -42,6 +42,7 @@ fn write(owner: &Mutex<Option<arboard::Clipboard>>, secret: &Secret) -> Result<(
     let none = |e: arboard::Error| {
         Error::failed("This machine has no clipboard that Berth can write")
             .because(e.to_string())
+            .detail("clipboard", "none")
             .hint("Leave out `--copy`: the string is printed then")
     };
     let mut owner = owner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,7 @@
 pub mod client;
 mod clipboard;
 pub mod launchd;
+pub mod page;
 pub mod paths;
 pub mod serve;
 mod wire;

@@ -51,6 +51,8 @@ pub struct Berth {
     pub(crate) practice: PracticeHost,
     /// The latest SSH agent socket that a caller brought along: logins change it.
     pub(crate) ssh_agent: Mutex<Option<PathBuf>>,
+    /// Counts changes of the hosts that are known.
+    pub(crate) hosts_changed: tokio::sync::watch::Sender<u64>,
     started_at: String,
 }
 
@@ -74,6 +76,7 @@ impl Berth {
             links: Links::default(),
             operations: Operations::default(),
             endpoints: Endpoints::default(),
+            hosts_changed: tokio::sync::watch::Sender::new(0),
             started_at: now(),
         });
         match known {

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// An empty request or response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Nothing {}
 
 /// An error on the wire; the receiving end makes a [`berth_core::Error`] of it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ErrorView {
     /// [`berth_core::Code::as_str`].
     pub code: String,
@@ -51,6 +53,7 @@ impl From<ErrorView> for berth_core::Error {
 
 /// A new host. The password or passphrase comes beside the body as `password`, `passphrase`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HostAdd {
     /// Its name from now on.
     pub name: String,
@@ -69,6 +72,7 @@ pub struct HostAdd {
 
 /// A host by name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HostName {
     /// Its name.
     pub name: String,
@@ -79,6 +83,7 @@ pub struct HostName {
 
 /// Which host to forget.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HostRemove {
     /// Its name.
     pub name: String,
@@ -88,7 +93,8 @@ pub struct HostRemove {
 }
 
 /// A host as it is known.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HostView {
     /// Its name.
     pub name: String,
@@ -112,6 +118,7 @@ pub struct HostView {
 
 /// What a check found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HostCheck {
     /// The host as it is known now.
     pub host: HostView,
@@ -125,6 +132,7 @@ pub struct HostCheck {
 
 /// One fact about a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Fact {
     /// Stable name, for scripts.
     pub id: String,
@@ -136,6 +144,7 @@ pub struct Fact {
 
 /// One rung of the ladder to the engine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Rung {
     /// The way in words.
     pub way: String,
@@ -147,6 +156,7 @@ pub struct Rung {
 
 /// Something that a host lacks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Finding {
     /// What is wrong.
     pub message: String,
@@ -156,6 +166,7 @@ pub struct Finding {
 
 /// `up`: everything but the name of the host and instance is only a wish.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Up {
     /// `NAME` or `HOST/NAME`; none means the first free of `sql2022`, `sql2022-2`, …
     #[serde(default)]
@@ -196,10 +207,15 @@ pub struct Up {
     /// Where the password is kept instead of the keychain, absolute.
     #[serde(default)]
     pub password_file: Option<String>,
+    /// Where no keychain answers and no file is named: makes a file for the password in Berth's own folder, which goes
+    /// with the instance's data.
+    #[serde(default)]
+    pub file_without_keychain: bool,
 }
 
 /// An instance by name, with a limit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Timed {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
@@ -210,6 +226,7 @@ pub struct Timed {
 
 /// An instance by name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct InstanceName {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
@@ -217,6 +234,7 @@ pub struct InstanceName {
 
 /// Which instance to remove.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct InstanceRemove {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
@@ -227,6 +245,7 @@ pub struct InstanceRemove {
 
 /// Which instances to list.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct InstanceList {
     /// Only those of this host.
     #[serde(default)]
@@ -235,6 +254,7 @@ pub struct InstanceList {
 
 /// All instances, and the hosts that could not be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Instances {
     /// By host, then name.
     pub instances: Vec<InstanceView>,
@@ -244,6 +264,7 @@ pub struct Instances {
 
 /// A host that did not answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Unreached {
     /// Its name.
     pub host: String,
@@ -252,7 +273,8 @@ pub struct Unreached {
 }
 
 /// An instance.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct InstanceView {
     /// For life.
     pub id: String,
@@ -290,6 +312,12 @@ pub struct InstanceView {
     pub container: String,
     /// Who made it.
     pub owner: String,
+    /// When its container was made, RFC 3339, where that is known.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// Since when it runs, RFC 3339. Only `instance.show` asks for it.
+    #[serde(default)]
+    pub started_at: Option<String>,
     /// When the host last said so, RFC 3339.
     pub seen_at: String,
     /// Whether that was just now.
@@ -304,6 +332,7 @@ pub struct InstanceView {
 
 /// An operation that was started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Started {
     /// To watch or cancel it by.
     pub operation: String,
@@ -311,28 +340,43 @@ pub struct Started {
 
 /// An operation by id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OperationId {
     /// From [`Started`].
     pub operation: String,
 }
 
 /// An operation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OperationView {
     /// Its id.
     pub id: String,
+    /// `up`, `start`, `stop`, `restart`, `remove`, …
+    #[serde(default)]
+    pub kind: String,
+    /// What it works on: `HOST/NAME`, once that is known.
+    #[serde(default)]
+    pub subject: String,
     /// What it does, in words.
     pub title: String,
     /// `running`, `done`, `failed`, `cancelled`.
     pub state: String,
     /// When it began, RFC 3339.
     pub started_at: String,
+    /// When it ended, RFC 3339.
+    #[serde(default)]
+    pub ended_at: Option<String>,
     /// The phase it is in or ended in.
     pub phase: Option<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<ErrorView>,
 }
 
 /// One step of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OperationEvent {
     /// Counts from 0 without a gap.
     pub seq: u64,
@@ -348,8 +392,81 @@ pub struct OperationEvent {
     pub progress: Option<(u64, u64)>,
 }
 
+/// How the agent stands with one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostLive {
+    /// The host as it is known.
+    pub host: HostView,
+    /// `idle` (not asked), `connecting`, `connected`, `unreachable`.
+    pub state: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// When it last answered, RFC 3339, as far as this agent knows.
+    pub seen_at: Option<String>,
+    /// When it is tried again, RFC 3339.
+    pub retry_at: Option<String>,
+    /// Why it is not reached.
+    pub error: Option<ErrorView>,
+}
+
+/// One change of what there is. The first item of `berth.watch` is everything; what comes after replaces what has the same
+/// name or id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// Everything, as far as it is known without asking anyone.
+    Snapshot {
+        /// Every host.
+        hosts: Vec<HostLive>,
+        /// Every instance, as it was last seen.
+        instances: Vec<InstanceView>,
+        /// The operations of this agent, newest first.
+        operations: Vec<OperationView>,
+    },
+    /// A host is new or stands differently.
+    Host {
+        /// As it is now.
+        host: HostLive,
+    },
+    /// A host was removed.
+    HostGone {
+        /// Its name.
+        name: String,
+    },
+    /// Instances are new or changed.
+    Instances {
+        /// As they are now.
+        instances: Vec<InstanceView>,
+    },
+    /// Instances are gone.
+    InstancesGone {
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// An operation began, entered a phase or ended.
+    Operation {
+        /// As it is now.
+        operation: OperationView,
+    },
+}
+
+/// What an instance uses, about once a second.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct StatsView {
+    /// Processor time since the item before; 100 is one logical processor on Linux, all of them on Windows.
+    pub cpu_percent: Option<f64>,
+    /// Bytes.
+    pub memory: u64,
+    /// Bytes; the instance's own limit where the engine says none.
+    pub memory_limit: Option<u64>,
+}
+
 /// How an operation ended well.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Outcome {
     /// The instance, where there is one after it.
     pub instance: Option<InstanceView>,
@@ -361,6 +478,7 @@ pub struct Outcome {
 
 /// Which part of a log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Logs {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
@@ -377,6 +495,7 @@ pub struct Logs {
 
 /// One line of a log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LogLine {
     /// `stdout` or `stderr`.
     pub stream: String,
@@ -386,6 +505,7 @@ pub struct LogLine {
 
 /// A format of connection strings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct FormatView {
     /// `adonet`.
     pub id: String,
@@ -401,6 +521,7 @@ pub struct FormatView {
 
 /// Which connection string.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ConnectionShow {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
@@ -420,6 +541,7 @@ pub struct ConnectionShow {
 
 /// A connection string without its secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ConnectionView {
     /// The instance.
     pub name: String,
@@ -445,6 +567,7 @@ pub struct ConnectionView {
 
 /// A script for an instance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Query {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
@@ -460,6 +583,7 @@ pub struct Query {
 
 /// What a script gives while it runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum QueryEvent {
     /// A result begins.
@@ -501,6 +625,7 @@ pub enum QueryEvent {
 
 /// How a script ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct QueryDone {
     /// How many batches the server refused.
     pub errors: u64,
@@ -508,6 +633,7 @@ pub struct QueryDone {
 
 /// What came of trying a connection string.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Tried {
     /// Where it led, `host:port`.
     pub server: String,
@@ -517,6 +643,7 @@ pub struct Tried {
 
 /// What the agent holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AgentStatus {
     /// Its version.
     pub version: String,
@@ -536,6 +663,7 @@ pub struct AgentStatus {
 
 /// One endpoint that the agent holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct EndpointView {
     /// The port on 127.0.0.1.
     pub port: u16,

@@ -179,6 +179,8 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                     record.container.clone_from(&container.id);
                     record.direct = direct;
                     state_of(&container).as_str().clone_into(&mut record.state);
+                    record.created_at = chrono::DateTime::from_timestamp(container.created, 0)
+                        .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
                     record.seen_at = Some(seen_at.clone());
                     found.push((record, container));
                 }
@@ -350,10 +352,16 @@ pub(crate) async fn show(
                         .because(format!("its container is gone from `{}`", record.host))
                 })?;
             let mut view = view(berth, &record, true);
-            if view.state == State::Failed.as_str()
-                && let Ok(link) = berth.links.get(berth, &record.host).await
+            if let Ok(link) = berth.links.get(berth, &record.host).await
+                && let Ok(about) = link.engine.inspect(&container.id).await
             {
-                explain(&link, &container, &mut view).await;
+                if view.state == State::Failed.as_str() {
+                    let cause = cause_of(&link, &about).await;
+                    view.cause = Some(cause.to_string());
+                    view.hint = cause.hint();
+                }
+                view.started_at =
+                    Some(about.state.started_at).filter(|_| view.state == State::Running.as_str());
             }
             Ok(view)
         }
@@ -367,14 +375,27 @@ pub(crate) async fn show(
     }
 }
 
-/// Says why a container ended.
-async fn explain(link: &Link, container: &Container, view: &mut dto::InstanceView) {
-    let Ok(about) = link.engine.inspect(&container.id).await else {
-        return;
-    };
-    let cause = cause_of(link, &about).await;
-    view.cause = Some(cause.to_string());
-    view.hint = cause.hint();
+/// The instances of one host, as it says right now.
+pub(crate) async fn views_now(berth: &Arc<Berth>, host: &str) -> Result<Vec<dto::InstanceView>> {
+    let found = ask(berth, host).await?;
+    Ok(found
+        .iter()
+        .map(|(record, _)| view(berth, record, true))
+        .collect())
+}
+
+/// The instances that this machine remembers, of one host or of all.
+pub(crate) async fn views_known(
+    berth: &Arc<Berth>,
+    host: Option<&str>,
+) -> Result<Vec<dto::InstanceView>> {
+    let known = berth.store(|f| f.read::<Instances>()).await?;
+    Ok(known
+        .instances
+        .iter()
+        .filter(|r| host.is_none_or(|host| r.host == host))
+        .map(|r| view(berth, r, false))
+        .collect())
 }
 
 /// Why a container ended, from its exit code and the end of its log.
@@ -543,6 +564,8 @@ fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceVie
         image: record.image.clone(),
         container: record.container.clone(),
         owner: record.owner.clone(),
+        created_at: record.created_at.clone(),
+        started_at: None,
         seen_at: record.seen_at.clone().unwrap_or_default(),
         fresh,
         practice: record.host == PRACTICE,
@@ -580,6 +603,39 @@ pub(crate) async fn logs(
             return Ok(dto::Nothing {});
         };
         call.send(&line_view(line)).await?;
+    }
+}
+
+/// `instance.stats`: until the caller has seen enough, or the instance stops.
+pub(crate) async fn stats(
+    berth: &Arc<Berth>,
+    request: dto::InstanceName,
+    call: &Call,
+) -> Result<dto::Nothing> {
+    let found = reach(berth, &request.name).await?;
+    if found.container.state != RunState::Running {
+        return Err(
+            Error::new(berth_core::Code::Refused, "What does not run uses nothing")
+                .hint("Start the instance first"),
+        );
+    }
+    let mut items = found.link.streaming().await?.stats(&found.container.id);
+    loop {
+        let item = tokio::select! {
+            item = items.next() => item,
+            () = call.cancel.cancelled() => return Err(cancelled()),
+        };
+        let Some(item) = item.transpose()? else {
+            return Ok(dto::Nothing {});
+        };
+        call.send(&dto::StatsView {
+            cpu_percent: item.cpu_percent,
+            memory: item.memory_bytes,
+            memory_limit: item
+                .memory_limit
+                .or(Some(found.labels.memory).filter(|m| *m > 0)),
+        })
+        .await?;
     }
 }
 

@@ -13,6 +13,8 @@
 )]
 
 pub mod berth;
+#[cfg(test)]
+mod bindings;
 pub mod connections;
 pub mod dto;
 mod endpoints;
@@ -30,6 +32,7 @@ mod ready;
 mod ssh;
 pub mod table;
 pub mod up;
+pub mod watch;
 
 pub use berth::{Berth, Clipboard, Surroundings};
 pub use berth_store::Credentials;

@@ -60,6 +60,7 @@ where
     let subject = full.clone();
     berth.operations.start(
         berth,
+        &verb.to_ascii_lowercase(),
         format!("{verb} `{}` on `{}`", record.name, record.host),
         &subject,
         move |operation| async move {
@@ -399,6 +400,7 @@ pub(crate) async fn remove(
                 {
                     notes.push(format!("Its keychain item stayed: {e}"));
                 }
+                passwords::forget_file(&berth, &found.record).await;
             } else {
                 notes.push(format!(
                     "Its data stays on `{}`; `berth up {name}` takes it up again",

@@ -27,11 +27,14 @@ const MAX_EVENTS: usize = 2000;
 #[derive(Default)]
 pub struct Operations {
     all: Mutex<Vec<Arc<Operation>>>,
+    /// Counts beginnings, phases and ends of all of them.
+    turns: Arc<watch::Sender<u64>>,
 }
 
 /// One operation.
 pub struct Operation {
     id: String,
+    kind: String,
     title: String,
     /// What it works on: no two operations at once on the same.
     subject: Mutex<String>,
@@ -39,12 +42,14 @@ pub struct Operation {
     started_at: String,
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
+    turns: Arc<watch::Sender<u64>>,
     cancel: CancellationToken,
 }
 
 #[derive(Default)]
 struct Inner {
     events: Vec<dto::OperationEvent>,
+    ended_at: Option<String>,
     phase: Option<String>,
     ended: Option<Result<dto::Outcome>>,
 }
@@ -66,6 +71,7 @@ impl Operations {
     pub(crate) fn start<F, Fut>(
         &self,
         berth: &Arc<Berth>,
+        kind: &str,
         title: String,
         subject: &str,
         work: F,
@@ -76,12 +82,14 @@ impl Operations {
     {
         let operation = Arc::new(Operation {
             id: uuid::Uuid::new_v4().to_string(),
+            kind: kind.to_owned(),
             title,
             subject: Mutex::new(subject.to_owned()),
             started: Instant::now(),
             started_at: crate::berth::now(),
             inner: Mutex::default(),
             changed: watch::Sender::new(0),
+            turns: Arc::clone(&self.turns),
             cancel: CancellationToken::new(),
         });
         {
@@ -112,6 +120,7 @@ impl Operations {
         let started = dto::Started {
             operation: operation.id.clone(),
         };
+        self.turns.send_modify(|n| *n += 1);
         let berth = Arc::clone(berth);
         tokio::spawn(async move {
             // A panic in the work must end the operation, not leave it running for ever.
@@ -136,6 +145,17 @@ impl Operations {
             subject.clone_into(&mut lock(&operation.subject));
         }
         !taken
+    }
+
+    /// Told of every beginning, phase and end.
+    pub(crate) fn turns(&self) -> watch::Receiver<u64> {
+        self.turns.subscribe()
+    }
+
+    /// All that are remembered, newest first.
+    pub(crate) fn views(&self) -> Vec<dto::OperationView> {
+        let all = lock(&self.all).clone();
+        all.iter().rev().map(|o| o.view()).collect()
     }
 
     /// Whether one under way works on `subject`.
@@ -235,6 +255,9 @@ impl Operation {
             seq
         };
         self.changed.send_replace(seq + 1);
+        if kind != "progress" {
+            self.turns.send_modify(|n| *n += 1);
+        }
     }
 
     async fn end(&self, berth: &Arc<Berth>, result: Result<dto::Outcome>) {
@@ -261,8 +284,32 @@ impl Operation {
         if let Err(e) = berth.store(move |folder| folder.record(&record)).await {
             tracing::warn!("the history could not be written: {e}");
         }
-        lock(&self.inner).ended = Some(result);
+        {
+            let mut inner = lock(&self.inner);
+            inner.ended = Some(result);
+            inner.ended_at = Some(crate::berth::now());
+        }
         self.changed.send_modify(|n| *n += 1);
+        self.turns.send_modify(|n| *n += 1);
+    }
+
+    fn view(&self) -> dto::OperationView {
+        let subject = lock(&self.subject).clone();
+        let inner = lock(&self.inner);
+        dto::OperationView {
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            subject,
+            title: self.title.clone(),
+            state: state_of(inner.ended.as_ref()).to_owned(),
+            started_at: self.started_at.clone(),
+            ended_at: inner.ended_at.clone(),
+            phase: inner.phase.clone(),
+            error: match &inner.ended {
+                Some(Err(e)) if e.code() != Code::Cancelled => Some(e.into()),
+                _ => None,
+            },
+        }
     }
 
     async fn ended(&self) {
@@ -343,19 +390,5 @@ pub(crate) async fn list(
     _: dto::Nothing,
     _: &Call,
 ) -> Result<Vec<dto::OperationView>> {
-    let all = lock(&berth.operations.all).clone();
-    Ok(all
-        .iter()
-        .rev()
-        .map(|o| {
-            let inner = lock(&o.inner);
-            dto::OperationView {
-                id: o.id.clone(),
-                title: o.title.clone(),
-                state: state_of(inner.ended.as_ref()).to_owned(),
-                started_at: o.started_at.clone(),
-                phase: inner.phase.clone(),
-            }
-        })
-        .collect())
+    Ok(berth.operations.views())
 }

@@ -167,6 +167,56 @@ pub(crate) async fn from_file(path: PathBuf) -> Result<Secret> {
     Ok(Secret::from(line.to_owned()))
 }
 
+/// A file of our own with a new password, where no keychain answers; nothing where one does.
+pub(crate) async fn file_without_keychain(berth: &Berth) -> Result<Option<PathBuf>> {
+    match find(berth, "none").await {
+        Err(e) if e.code() == Code::NoKeychain => {}
+        _ => return Ok(None),
+    }
+    let (folder, password) = (own_files(berth), generate()?);
+    blocking(move || {
+        use std::{
+            io::Write,
+            os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+        };
+        let file = folder.join(uuid::Uuid::new_v4().to_string());
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .and_then(|()| {
+                std::fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&file)
+            })
+            .and_then(|mut open| open.write_all(password.expose_secret().as_bytes()))
+            .map_err(|e| {
+                Error::failed(format!("`{}` cannot be written", file.display()))
+                    .because(e.to_string())
+            })?;
+        Ok(Some(file))
+    })
+    .await
+}
+
+/// Takes away a file that [`file_without_keychain`] made; one that the user named stays.
+pub(crate) async fn forget_file(berth: &Berth, record: &InstanceRecord) {
+    let Some(file) = record.password_file.as_ref().map(PathBuf::from) else {
+        return;
+    };
+    if file.parent() == Some(&own_files(berth)) {
+        let _ =
+            blocking(move || std::fs::remove_file(&file).map_err(|e| Error::failed(e.to_string())))
+                .await;
+    }
+}
+
+fn own_files(berth: &Berth) -> PathBuf {
+    berth.surroundings.folder.join("passwords")
+}
+
 /// A new password from this machine's random numbers.
 pub(crate) fn generate() -> Result<Secret> {
     password::generate(|buffer| {

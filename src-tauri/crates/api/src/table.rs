@@ -114,6 +114,12 @@ macro_rules! commands {
         /// Every command's name, in the table's order.
         pub const NAMES: &[&str] = &[$($name),*];
 
+        /// Every command's three types, for the bindings.
+        #[cfg(test)]
+        pub(crate) fn types(see: &mut crate::bindings::Types) {
+            $(see.command::<$request, $item, $response>($name);)*
+        }
+
         /// Runs one command by its name.
         ///
         /// # Errors
@@ -124,6 +130,9 @@ macro_rules! commands {
                     let request: $request = serde_json::from_value(body)
                         .map_err(|e| Error::usage(format!("The request `{}` cannot be read", $name)).because(e.to_string()))?;
                     let response: $response = Box::pin($handler(berth, request, call)).await?;
+                    if $name.starts_with("host.") {
+                        berth.hosts_changed.send_modify(|n| *n += 1);
+                    }
                     serde_json::to_value(response)
                         .map_err(|e| Error::failed(format!("The answer of `{}` cannot be written", $name)).because(e.to_string()))
                 })*
@@ -162,6 +171,8 @@ commands! {
     "instance.remove" InstanceRemove(dto::InstanceRemove) streams dto::Nothing, gives dto::Started => crate::life::remove;
     /// Streams an instance's log.
     "instance.logs" InstanceLogs(dto::Logs) streams dto::LogLine, gives dto::Nothing => crate::instances::logs;
+    /// Streams what an instance uses.
+    "instance.stats" InstanceStats(dto::InstanceName) streams dto::StatsView, gives dto::Nothing => crate::instances::stats;
     /// Streams an operation's events from its beginning; answers when it ends.
     "operation.watch" OperationWatch(dto::OperationId) streams dto::OperationEvent, gives dto::Outcome => crate::operations::watch;
     /// Asks an operation to stop and clean up after itself.
@@ -178,6 +189,8 @@ commands! {
     "connection.try" ConnectionTry(dto::Nothing) streams dto::Nothing, gives dto::Tried => crate::query::try_string;
     /// Runs a script on an instance.
     "query.run" QueryRun(dto::Query) streams dto::QueryEvent, gives dto::QueryDone => crate::query::run;
+    /// Streams every change of hosts, instances and operations, after a first item that holds them all.
+    "berth.watch" BerthWatch(dto::Nothing) streams dto::Change, gives dto::Nothing => crate::watch::watch;
     /// What the agent holds.
     "agent.status" AgentStatus(dto::Nothing) streams dto::Nothing, gives dto::AgentStatus => crate::berth::status;
 }

@@ -107,7 +107,7 @@ impl Wanted {
                     .hint("For instance `Latin1_General_100_CI_AS_SC_UTF8`"),
             );
         }
-        let password_file = request.password_file.map(PathBuf::from);
+        let mut password_file = request.password_file.map(PathBuf::from);
         if let Some(file) = &password_file {
             passwords::from_file(file.clone()).await?;
         }
@@ -118,6 +118,20 @@ impl Wanted {
         if host != berth_core::host::PRACTICE {
             let hosts = berth.hosts().await?;
             crate::hosts::find(&hosts, &host)?;
+        }
+        if request.file_without_keychain && password_file.is_none() {
+            let there = match &name {
+                Some(name) => berth
+                    .store(|f| f.read::<Instances>())
+                    .await?
+                    .instances
+                    .iter()
+                    .any(|r| r.host == host && r.name == *name),
+                None => false,
+            };
+            if !there {
+                password_file = passwords::file_without_keychain(berth).await?;
+            }
         }
         Ok(Self {
             name,
@@ -155,7 +169,7 @@ pub(crate) async fn start(berth: &Arc<Berth>, request: dto::Up, _: &Call) -> Res
     let worker = Arc::clone(berth);
     berth
         .operations
-        .start(berth, title, &subject, move |operation| async move {
+        .start(berth, "up", title, &subject, move |operation| async move {
             Box::pin(up(worker, wanted, operation)).await
         })
 }

@@ -202,6 +202,9 @@ pub struct InstanceRecord {
     /// Who made it.
     #[serde(default)]
     pub owner: String,
+    /// When its container was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
     /// Whether the engine publishes the port on this machine, so that no tunnel is needed.
     #[serde(default)]
     pub direct: bool,

@@ -1,0 +1,96 @@
+/** A devhost of its own, a practice host of its own, a browser, and nothing left behind. */
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+
+const root = resolve(import.meta.dirname, "../..");
+const programs = join(process.env["CARGO_TARGET_DIR"] ?? join(root, "target"), "debug");
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  // The same letters on every machine.
+  "--font-render-hinting=none",
+];
+
+export class Rig {
+  readonly home = mkdtempSync(join(tmpdir(), "berth-"));
+  readonly environment: NodeJS.ProcessEnv;
+  #devhost: ChildProcess | undefined;
+  address = "";
+  browser!: Browser;
+
+  private constructor() {
+    this.environment = { ...process.env, BERTH_HOME: this.home, HOME: this.home };
+    // No keychain, no SSH agent and no clipboard of the machine's own.
+    for (const name of ["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY", "DOCKER_HOST"]) delete this.environment[name];
+    this.environment["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent";
+  }
+
+  static async start(): Promise<Rig> {
+    if (!CHROMIUM) throw new Error("no Chromium: tests/prepare/machine.sh installs it");
+    const rig = new Rig();
+    await rig.serve();
+    rig.browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    return rig;
+  }
+
+  /** Starts the devhost; ended and started again by tests that want to see it gone. */
+  async serve(port = 0): Promise<void> {
+    const devhost = spawn(join(programs, "berth-devhost"), ["--port", String(port)], { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+    this.#devhost = devhost;
+    this.address = await new Promise<string>((done, failed) => {
+      let said = "";
+      devhost.stderr?.on("data", (text: Buffer) => (said += String(text)));
+      devhost.stdout?.once("data", (text: Buffer) => done(String(text).trim()));
+      devhost.once("exit", (code) => failed(new Error(`the devhost ended with ${code}: ${said}`)));
+    });
+  }
+
+  async page(options: Parameters<Browser["newContext"]>[0] = {}): Promise<Page & { problems: string[] }> {
+    const context: BrowserContext = await this.browser.newContext({ viewport: { width: 1152, height: 720 }, reducedMotion: "reduce", ...options });
+    const page = await context.newPage();
+    // A refused style, script or connection shows here and nowhere else.
+    const problems: string[] = [];
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) problems.push(message.text());
+    });
+    page.on("pageerror", (error) => problems.push(error.message));
+    await page.goto(this.address);
+    return Object.assign(page, { problems });
+  }
+
+  /** The command itself: what somebody else does at the same time. */
+  berth(...words: string[]): { code: number | null; out: string; err: string } {
+    const ran = spawnSync(join(programs, "berth"), words, { env: this.environment, encoding: "utf8", timeout: 60_000 });
+    return { code: ran.status, out: ran.stdout, err: ran.stderr };
+  }
+
+  async stop(): Promise<void> {
+    await this.browser?.close();
+    this.#devhost?.kill();
+    this.berth("agent", "stop", "--force");
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+}
+
+/** Makes an instance on the practice host through the window, from wherever it is. */
+export async function create(page: Page, options: { name?: string; database?: string } = {}): Promise<void> {
+  const first = page.getByRole("button", { name: "Start practising" });
+  const again = page.getByRole("button", { name: "New", exact: true });
+  await first.or(again).first().click();
+  const sheet = page.getByRole("dialog", { name: "New SQL Server instance" });
+  await sheet.getByRole("button", { name: "Options" }).click();
+  if (options.name) await sheet.getByLabel("Name", { exact: true }).fill(options.name);
+  if (options.database) await sheet.getByLabel("Database").fill(options.database);
+  await sheet.getByRole("button", { name: "Create" }).click();
+  await page.getByRole("region", { name: "Connection string" }).waitFor({ timeout: 45_000 });
+}

@@ -1,0 +1,920 @@
+// Written from src-tauri/crates/api/src/dto.rs; do not edit.
+// Anew: BERTH_WRITE_BINDINGS=1 cargo test -p berth-api bindings
+
+/**
+ * What the agent holds.
+ */
+export type AgentStatus = { 
+/**
+ * Its version.
+ */
+version: string, 
+/**
+ * Its process.
+ */
+pid: number, 
+/**
+ * RFC 3339.
+ */
+started_at: string, 
+/**
+ * The endpoints it listens on.
+ */
+endpoints: Array<EndpointView>, 
+/**
+ * Operations under way.
+ */
+operations: number, 
+/**
+ * Hosts with a live connection.
+ */
+connected: Array<string>, 
+/**
+ * Where the credentials are kept.
+ */
+keychain: string, };
+
+/**
+ * One change of what there is. The first item of `berth.watch` is everything; what comes after replaces what has the same
+ * name or id.
+ */
+export type Change = { "kind": "snapshot", 
+/**
+ * Every host.
+ */
+hosts: Array<HostLive>, 
+/**
+ * Every instance, as it was last seen.
+ */
+instances: Array<InstanceView>, 
+/**
+ * The operations of this agent, newest first.
+ */
+operations: Array<OperationView>, } | { "kind": "host", 
+/**
+ * As it is now.
+ */
+host: HostLive, } | { "kind": "host_gone", 
+/**
+ * Its name.
+ */
+name: string, } | { "kind": "instances", 
+/**
+ * As they are now.
+ */
+instances: Array<InstanceView>, } | { "kind": "instances_gone", 
+/**
+ * Their ids.
+ */
+ids: Array<string>, } | { "kind": "operation", 
+/**
+ * As it is now.
+ */
+operation: OperationView, };
+
+/**
+ * Which connection string.
+ */
+export type ConnectionShow = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * A format's id; none means `adonet`.
+ */
+format: string | null, 
+/**
+ * Another database than the instance's own.
+ */
+database: string | null, 
+/**
+ * Another login than the default one.
+ */
+login: string | null, 
+/**
+ * Only the password, for a client that reads it from its standard input.
+ */
+password_only: boolean, };
+
+/**
+ * A connection string without its secret.
+ */
+export type ConnectionView = { 
+/**
+ * The instance.
+ */
+name: string, 
+/**
+ * The instance's host.
+ */
+host: string, 
+/**
+ * The format's id.
+ */
+format: string, 
+/**
+ * The string with the password masked.
+ */
+masked: string, 
+/**
+ * Where it leads.
+ */
+server: string, 
+/**
+ * The port there.
+ */
+port: number, 
+/**
+ * The login.
+ */
+user: string, 
+/**
+ * The database, where one is named.
+ */
+database: string | null, 
+/**
+ * What is true of its encryption, in words.
+ */
+tls: string, 
+/**
+ * Whether the client wants the password on its standard input instead of in the string.
+ */
+password_on_stdin: boolean, };
+
+/**
+ * One endpoint that the agent holds.
+ */
+export type EndpointView = { 
+/**
+ * The port on 127.0.0.1.
+ */
+port: number, 
+/**
+ * `HOST/NAME`.
+ */
+instance: string, 
+/**
+ * Why it does not listen, where it does not.
+ */
+problem: string | null, 
+/**
+ * Clients connected now.
+ */
+clients: number, };
+
+/**
+ * An error on the wire; the receiving end makes a [`berth_core::Error`] of it again.
+ */
+export type ErrorView = { 
+/**
+ * [`berth_core::Code::as_str`].
+ */
+code: string, 
+/**
+ * One sentence.
+ */
+message: string, 
+/**
+ * Nearest first.
+ */
+causes: Array<string>, 
+/**
+ * What to do.
+ */
+hint: string | null, 
+/**
+ * Named facts that a caller acts on.
+ */
+details: Array<[string, string]>, };
+
+/**
+ * One fact about a host.
+ */
+export type Fact = { 
+/**
+ * Stable name, for scripts.
+ */
+id: string, 
+/**
+ * For people.
+ */
+label: string, 
+/**
+ * For both.
+ */
+value: string, };
+
+/**
+ * Something that a host lacks.
+ */
+export type Finding = { 
+/**
+ * What is wrong.
+ */
+message: string, 
+/**
+ * What to do.
+ */
+hint: string, };
+
+/**
+ * A format of connection strings.
+ */
+export type FormatView = { 
+/**
+ * `adonet`.
+ */
+id: string, 
+/**
+ * `ADO.NET`.
+ */
+name: string, 
+/**
+ * `.NET`.
+ */
+family: string, 
+/**
+ * One line.
+ */
+about: string, 
+/**
+ * What it cannot say.
+ */
+limits: Array<string>, };
+
+/**
+ * A new host. The password or passphrase comes beside the body as `password`, `passphrase`.
+ */
+export type HostAdd = { 
+/**
+ * Its name from now on.
+ */
+name: string, 
+/**
+ * `ssh://…` or `unix://…`.
+ */
+address: string, 
+/**
+ * Key files, absolute paths; none means the agent and the usual files.
+ */
+identities: Array<string>, 
+/**
+ * The socket of the caller's SSH agent.
+ */
+ssh_agent: string | null, 
+/**
+ * The fingerprint that the user decided to trust, `SHA256:…`.
+ */
+trust_host_key: string | null, };
+
+/**
+ * What a check found.
+ */
+export type HostCheck = { 
+/**
+ * The host as it is known now.
+ */
+host: HostView, 
+/**
+ * Facts, in the order they are shown.
+ */
+facts: Array<Fact>, 
+/**
+ * The ladder: each rung tried and what came of it.
+ */
+ladder: Array<Rung>, 
+/**
+ * What is wrong, if anything.
+ */
+findings: Array<Finding>, };
+
+/**
+ * How the agent stands with one host.
+ */
+export type HostLive = { 
+/**
+ * The host as it is known.
+ */
+host: HostView, 
+/**
+ * `idle` (not asked), `connecting`, `connected`, `unreachable`.
+ */
+state: string, 
+/**
+ * Since when, RFC 3339.
+ */
+since: string, 
+/**
+ * When it last answered, RFC 3339, as far as this agent knows.
+ */
+seen_at: string | null, 
+/**
+ * When it is tried again, RFC 3339.
+ */
+retry_at: string | null, 
+/**
+ * Why it is not reached.
+ */
+error: ErrorView | null, };
+
+/**
+ * A host by name.
+ */
+export type HostName = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * The socket of the caller's SSH agent.
+ */
+ssh_agent: string | null, };
+
+/**
+ * Which host to forget.
+ */
+export type HostRemove = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Also while instances are there; they stay on the host.
+ */
+forget: boolean, };
+
+/**
+ * A host as it is known.
+ */
+export type HostView = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Its address.
+ */
+address: string, 
+/**
+ * `linux` or `windows`, once known.
+ */
+os: string | null, 
+/**
+ * The way to its engine in words, once probed.
+ */
+route: string | null, 
+/**
+ * When the way was found, RFC 3339.
+ */
+probed_at: string | null, 
+/**
+ * Whether it is what `up` takes where no host is given.
+ */
+is_default: boolean, 
+/**
+ * Whether it is the built-in practice host.
+ */
+is_practice: boolean, 
+/**
+ * How Berth signs in: `key …`, `agent`, `password`.
+ */
+sign_in: string | null, 
+/**
+ * `SHA256:…` of the key it was last seen with.
+ */
+host_key: string | null, };
+
+/**
+ * Which instances to list.
+ */
+export type InstanceList = { 
+/**
+ * Only those of this host.
+ */
+host: string | null, };
+
+/**
+ * An instance by name.
+ */
+export type InstanceName = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, };
+
+/**
+ * Which instance to remove.
+ */
+export type InstanceRemove = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * `keep` or `delete`; none means keep.
+ */
+data: string | null, };
+
+/**
+ * An instance.
+ */
+export type InstanceView = { 
+/**
+ * For life.
+ */
+id: string, 
+/**
+ * Unique on its host.
+ */
+name: string, 
+/**
+ * Its host's name.
+ */
+host: string, 
+/**
+ * `2022`.
+ */
+version: string, 
+/**
+ * `express`.
+ */
+edition: string, 
+/**
+ * [`berth_core::instance::State::as_str`].
+ */
+state: string, 
+/**
+ * Why it is not as it should be, where something is known.
+ */
+cause: string | null, 
+/**
+ * What helps, where something is known to.
+ */
+hint: string | null, 
+/**
+ * `127.0.0.1`, as a rule.
+ */
+endpoint_host: string, 
+/**
+ * The local port.
+ */
+port: number, 
+/**
+ * Whether something listens there on Berth's behalf.
+ */
+endpoint_open: boolean, 
+/**
+ * `keep` or `throwaway`.
+ */
+data: string, 
+/**
+ * The database that its strings name.
+ */
+database: string | null, 
+/**
+ * The login that its strings name.
+ */
+login: string, 
+/**
+ * Bytes.
+ */
+memory: number, 
+/**
+ * The image's reference.
+ */
+image: string, 
+/**
+ * The container's id.
+ */
+container: string, 
+/**
+ * Who made it.
+ */
+owner: string, 
+/**
+ * When its container was made, RFC 3339, where that is known.
+ */
+created_at: string | null, 
+/**
+ * Since when it runs, RFC 3339. Only `instance.show` asks for it.
+ */
+started_at: string | null, 
+/**
+ * When the host last said so, RFC 3339.
+ */
+seen_at: string, 
+/**
+ * Whether that was just now.
+ */
+fresh: boolean, 
+/**
+ * Whether it runs on the practice host, which is not SQL Server.
+ */
+practice: boolean, 
+/**
+ * Whether this machine has its credentials.
+ */
+credentials: boolean, 
+/**
+ * Whether its making was cut off: `up` finishes it, `remove` takes it away.
+ */
+unfinished: boolean, };
+
+/**
+ * All instances, and the hosts that could not be asked.
+ */
+export type Instances = { 
+/**
+ * By host, then name.
+ */
+instances: Array<InstanceView>, 
+/**
+ * Hosts that did not answer, with the reason.
+ */
+unreached: Array<Unreached>, };
+
+export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
+
+/**
+ * One line of a log.
+ */
+export type LogLine = { 
+/**
+ * `stdout` or `stderr`.
+ */
+stream: string, 
+/**
+ * Without its line end.
+ */
+text: string, };
+
+/**
+ * Which part of a log.
+ */
+export type Logs = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * Go on until cancelled.
+ */
+follow: boolean, 
+/**
+ * Seconds back from now.
+ */
+since: number | null, 
+/**
+ * The last so many lines.
+ */
+tail: number | null, };
+
+/**
+ * An empty request or response.
+ */
+export type Nothing = Record<symbol, never>;
+
+/**
+ * One step of an operation.
+ */
+export type OperationEvent = { 
+/**
+ * Counts from 0 without a gap.
+ */
+seq: number, 
+/**
+ * Milliseconds since the operation began.
+ */
+at_ms: number, 
+/**
+ * The phase's name: `plan`, `image`, `credentials`, `container`, `ready`, `password`, `endpoint`, …
+ */
+phase: string, 
+/**
+ * `started`, `progress`, `done`, `failed`, `cancelled`.
+ */
+kind: string, 
+/**
+ * What is happening, in words.
+ */
+text: string, 
+/**
+ * Done and total, where both are known.
+ */
+progress: [number, number] | null, };
+
+/**
+ * An operation by id.
+ */
+export type OperationId = { 
+/**
+ * From [`Started`].
+ */
+operation: string, };
+
+/**
+ * An operation.
+ */
+export type OperationView = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * `up`, `start`, `stop`, `restart`, `remove`, …
+ */
+kind: string, 
+/**
+ * What it works on: `HOST/NAME`, once that is known.
+ */
+subject: string, 
+/**
+ * What it does, in words.
+ */
+title: string, 
+/**
+ * `running`, `done`, `failed`, `cancelled`.
+ */
+state: string, 
+/**
+ * When it began, RFC 3339.
+ */
+started_at: string, 
+/**
+ * When it ended, RFC 3339.
+ */
+ended_at: string | null, 
+/**
+ * The phase it is in or ended in.
+ */
+phase: string | null, 
+/**
+ * Why it failed.
+ */
+error: ErrorView | null, };
+
+/**
+ * How an operation ended well.
+ */
+export type Outcome = { 
+/**
+ * The instance, where there is one after it.
+ */
+instance: InstanceView | null, 
+/**
+ * What should be said beside it.
+ */
+notes: Array<string>, 
+/**
+ * Whether something was made or changed at all.
+ */
+changed: boolean, };
+
+/**
+ * A script for an instance.
+ */
+export type Query = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * T-SQL, with `GO` between batches.
+ */
+sql: string, 
+/**
+ * Another database than the instance's own.
+ */
+database: string | null, 
+/**
+ * Another login than the default one.
+ */
+login: string | null, };
+
+/**
+ * How a script ended.
+ */
+export type QueryDone = { 
+/**
+ * How many batches the server refused.
+ */
+errors: number, };
+
+/**
+ * What a script gives while it runs.
+ */
+export type QueryEvent = { "kind": "columns", 
+/**
+ * Name and type of each.
+ */
+columns: Array<[string, string]>, } | { "kind": "rows", 
+/**
+ * JSON values; decimals, and numbers that JSON's readers would round, are text.
+ */
+rows: Array<Array<JsonValue>>, } | { "kind": "result_done", 
+/**
+ * How many rows it had.
+ */
+rows: number, } | { "kind": "message", 
+/**
+ * Its words.
+ */
+text: string, } | { "kind": "error", 
+/**
+ * SQL Server's number.
+ */
+number: number, 
+/**
+ * Its severity, where the driver tells it: of the first error of a batch.
+ */
+class: number | null, 
+/**
+ * Its state, likewise.
+ */
+state: number | null, 
+/**
+ * Counted in the script from 1, as far as the server says one.
+ */
+line: number | null, 
+/**
+ * The procedure it happened in.
+ */
+procedure: string | null, 
+/**
+ * Its words.
+ */
+message: string, };
+
+/**
+ * One rung of the ladder to the engine.
+ */
+export type Rung = { 
+/**
+ * The way in words.
+ */
+way: string, 
+/**
+ * Whether it led to the engine.
+ */
+works: boolean, 
+/**
+ * What came of it.
+ */
+result: string, };
+
+/**
+ * An operation that was started.
+ */
+export type Started = { 
+/**
+ * To watch or cancel it by.
+ */
+operation: string, };
+
+/**
+ * What an instance uses, about once a second.
+ */
+export type StatsView = { 
+/**
+ * Processor time since the item before; 100 is one logical processor on Linux, all of them on Windows.
+ */
+cpu_percent: number | null, 
+/**
+ * Bytes.
+ */
+memory: number, 
+/**
+ * Bytes; the instance's own limit where the engine says none.
+ */
+memory_limit: number | null, };
+
+/**
+ * An instance by name, with a limit.
+ */
+export type Timed = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * Seconds.
+ */
+timeout: number | null, };
+
+/**
+ * What came of trying a connection string.
+ */
+export type Tried = { 
+/**
+ * Where it led, `host:port`.
+ */
+server: string, 
+/**
+ * What the server there calls itself.
+ */
+version: string, };
+
+/**
+ * A host that did not answer.
+ */
+export type Unreached = { 
+/**
+ * Its name.
+ */
+host: string, 
+/**
+ * Why.
+ */
+error: ErrorView, };
+
+/**
+ * `up`: everything but the name of the host and instance is only a wish.
+ */
+export type Up = { 
+/**
+ * `NAME` or `HOST/NAME`; none means the first free of `sql2022`, `sql2022-2`, …
+ */
+name: string | null, 
+/**
+ * The host's name.
+ */
+host: string | null, 
+/**
+ * `2022`.
+ */
+version: string | null, 
+/**
+ * `express`.
+ */
+edition: string | null, 
+/**
+ * An image that follows the official one's environment.
+ */
+image: string | null, 
+/**
+ * Makes it, and a login that owns it.
+ */
+database: string | null, 
+/**
+ * `2g`.
+ */
+memory: string | null, 
+/**
+ * On 127.0.0.1.
+ */
+port: number | null, 
+/**
+ * `keep` or `throwaway`.
+ */
+data: string | null, 
+/**
+ * The server's collation.
+ */
+collation: string | null, 
+/**
+ * The licence was accepted in this call.
+ */
+accept_eula: boolean, 
+/**
+ * Seconds until it must be ready; 300 where nobody says.
+ */
+timeout: number | null, 
+/**
+ * Where the password is kept instead of the keychain, absolute.
+ */
+password_file: string | null, 
+/**
+ * Where no keychain answers and no file is named: makes a file for the password in Berth's own folder, which goes
+ * with the instance's data.
+ */
+file_without_keychain: boolean, };
+
+/** Every command: what it is asked, what comes in between, what it answers. */
+export interface Commands {
+  "host.add": { request: HostAdd; item: Nothing; response: HostView };
+  "host.list": { request: Nothing; item: Nothing; response: Array<HostView> };
+  "host.show": { request: HostName; item: Nothing; response: HostView };
+  "host.check": { request: HostName; item: Nothing; response: HostCheck };
+  "host.use": { request: HostName; item: Nothing; response: HostView };
+  "host.remove": { request: HostRemove; item: Nothing; response: Nothing };
+  "instance.up": { request: Up; item: Nothing; response: Started };
+  "instance.list": { request: InstanceList; item: Nothing; response: Instances };
+  "instance.show": { request: InstanceName; item: Nothing; response: InstanceView };
+  "instance.start": { request: Timed; item: Nothing; response: Started };
+  "instance.stop": { request: Timed; item: Nothing; response: Started };
+  "instance.restart": { request: Timed; item: Nothing; response: Started };
+  "instance.remove": { request: InstanceRemove; item: Nothing; response: Started };
+  "instance.logs": { request: Logs; item: LogLine; response: Nothing };
+  "instance.stats": { request: InstanceName; item: StatsView; response: Nothing };
+  "operation.watch": { request: OperationId; item: OperationEvent; response: Outcome };
+  "operation.cancel": { request: OperationId; item: Nothing; response: Nothing };
+  "operation.list": { request: Nothing; item: Nothing; response: Array<OperationView> };
+  "connection.formats": { request: Nothing; item: Nothing; response: Array<FormatView> };
+  "connection.show": { request: ConnectionShow; item: Nothing; response: ConnectionView };
+  "connection.copy": { request: ConnectionShow; item: Nothing; response: ConnectionView };
+  "connection.try": { request: Nothing; item: Nothing; response: Tried };
+  "query.run": { request: Query; item: QueryEvent; response: QueryDone };
+  "berth.watch": { request: Nothing; item: Change; response: Nothing };
+  "agent.status": { request: Nothing; item: Nothing; response: AgentStatus };
+}

@@ -1,0 +1,30 @@
+import type { HostLive, InstanceView, OperationView } from "../backend";
+import { words } from "../words";
+
+export type Tone = "good" | "warn" | "busy" | "bad" | "off";
+
+export interface Shown {
+  /** For the list: `running`. */
+  word: string;
+  tone: Tone;
+}
+
+/** What an instance's row says: an operation under way first, then what its host last said. */
+export function stateOf(instance: InstanceView | undefined, operation: OperationView | undefined, host: HostLive | undefined): Shown {
+  if (operation?.state === "running") {
+    const word = { stop: words.state["stopping"], remove: words.state["removing"] }[operation.kind] ?? words.state["making"];
+    return { word: word ?? "", tone: "busy" };
+  }
+  if (!instance) return { word: words.state["failed"] ?? "", tone: "bad" };
+  if (instance.unfinished) return { word: words.state["unfinished"] ?? "", tone: "warn" };
+  if (!instance.fresh && host?.state === "connecting") return { word: words.host.state["connecting"] ?? "", tone: "off" };
+  const tones: Record<string, Tone> = { running: "good", failed: "bad" };
+  return { word: words.state[instance.state] ?? instance.state, tone: tones[instance.state] ?? "off" };
+}
+
+export function hostTone(host: HostLive): Tone {
+  const tones: Record<string, Tone> = { connected: "good", connecting: "busy", unreachable: "bad" };
+  return tones[host.state] ?? "off";
+}
+
+export const editionName = (edition: string) => (edition ? edition[0]!.toUpperCase() + edition.slice(1) : "");

@@ -1,0 +1,21 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // Relative, so that the same files are served by the devhost and by the app.
+  base: "./",
+  plugins: [svelte()],
+  build: {
+    target: "safari16",
+    // Inlined files would be `data:` addresses, which the page's policy grants to images alone.
+    assetsInlineLimit: 0,
+    // What the first page loads is read from it, and bounded by a test.
+    manifest: true,
+    modulePreload: { polyfill: false },
+  },
+  resolve: process.env["VITEST"] ? { conditions: ["browser"] } : {},
+  test: {
+    environment: "happy-dom",
+    include: ["src/**/*.test.ts"],
+  },
+});
