@@ -35,7 +35,7 @@ if has dpkg-query; then
   installed() { dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'; }
   installed libc6-dev || missing="$missing libc6-dev"
   if [ "$only" = everything ]; then
-    for package in libodbc2 odbcinst libgssapi-krb5-2 python3-venv 'libicu[0-9]*'; do
+    for package in libodbc2 odbcinst libgssapi-krb5-2 python3-venv fonts-inter 'libicu[0-9]*'; do
       installed "$package" || missing="$missing $package"
     done
   fi

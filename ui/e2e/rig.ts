@@ -32,7 +32,7 @@ export class Rig {
     this.environment = { ...process.env, BERTH_HOME: this.home, HOME: this.home };
     // No keychain, no SSH agent and no clipboard of the machine's own.
     for (const name of ["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY", "DOCKER_HOST"]) delete this.environment[name];
-    this.environment["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent";
+    this.environment["DBUS_SESSION_BUS_ADDRESS"] = process.env["BERTH_E2E_BUS"] ?? "unix:path=/nonexistent";
   }
 
   static async start(): Promise<Rig> {
@@ -58,6 +58,7 @@ export class Rig {
   async page(options: Parameters<Browser["newContext"]>[0] = {}): Promise<Page & { problems: string[] }> {
     const context: BrowserContext = await this.browser.newContext({ viewport: { width: 1152, height: 720 }, reducedMotion: "reduce", ...options });
     const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
     // A refused style, script or connection shows here and nowhere else.
     const problems: string[] = [];
     page.on("console", (message) => {
@@ -90,7 +91,7 @@ export async function create(page: Page, options: { name?: string; database?: st
   const sheet = page.getByRole("dialog", { name: "New SQL Server instance" });
   await sheet.getByRole("button", { name: "Options" }).click();
   if (options.name) await sheet.getByLabel("Name", { exact: true }).fill(options.name);
-  if (options.database) await sheet.getByLabel("Database").fill(options.database);
+  if (options.database) await sheet.getByLabel("Database", { exact: true }).fill(options.database);
   await sheet.getByRole("button", { name: "Create" }).click();
   await page.getByRole("region", { name: "Connection string" }).waitFor({ timeout: 45_000 });
 }

@@ -38,7 +38,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await shot("new");
     await page.getByRole("button", { name: "Options" }).click();
     await page.getByLabel("Name", { exact: true }).fill("orders-dev");
-    await page.getByLabel("Database").fill("orders");
+    await page.getByLabel("Database", { exact: true }).fill("orders");
     await shot("new-options");
     await page.getByRole("button", { name: "Create" }).click();
     await page.getByRole("region", { name: "Progress" }).waitFor();
@@ -60,7 +60,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("tab", { name: "Activity" }).click();
     await shot("activity");
     await page.getByRole("tab", { name: "Overview" }).click();
-    await page.getByRole("button", { name: /^Format/ }).click();
+    await page.getByRole("combobox", { name: /^Format/ }).click();
     await page.getByRole("listbox").last().waitFor();
     await shot("formats");
     await close(page);
@@ -92,7 +92,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("button", { name: "New", exact: true }).click();
     await page.getByRole("button", { name: "Options" }).click();
     await page.getByLabel("Name", { exact: true }).fill("reports-2");
-    await page.getByLabel("Port").fill("14330");
+    await page.getByLabel("Port", { exact: true }).fill("14330");
     await page.getByRole("button", { name: "Create" }).click();
     await page.getByRole("button", { name: "Try again" }).waitFor();
     await shot("failed");

@@ -18,7 +18,7 @@ export const words = {
 
   host: {
     state: {
-      idle: "not asked yet",
+      idle: "not used yet",
       connecting: "connecting",
       connected: "connected",
       unreachable: "not reachable",
@@ -41,6 +41,7 @@ export const words = {
     signIn: "Signs in by",
     key: "Host key",
     route: "Way to the engine",
+    unit: (n: number) => (n === 1 ? "instance" : "instances"),
     count: (n: number) => (n === 0 ? "No instances" : plural(n, "instance")),
     newHere: "New instance here",
     retryAt: (age: string) => `Tries again ${age}`,
@@ -55,6 +56,7 @@ export const words = {
   list: {
     name: "Instances",
     filter: "Filter",
+    port: "port",
     filterName: "Filter instances",
     new: "New",
     sort: "Order",
@@ -336,10 +338,10 @@ export const words = {
     formatHint: "What Copy writes until you choose another",
     background: "Background process",
     running: (version: string, pid: number) => `Berth ${version}, process ${pid}`,
-    since: (age: string) => `runs since ${age}`,
+    since: (age: string) => `started ${age}`,
     endpoints: (n: number) => `${plural(n, "connection port")} open`,
     login: "Strings work after login, with nothing opened:",
-    keychain: "Passwords are in",
+    keychain: (kind: string) => (kind === "keychain" ? "Passwords are in the keychain." : `Passwords are in: ${kind}.`),
     done: "Done",
   },
 
@@ -354,6 +356,7 @@ export const words = {
     hosts: "Hosts",
     copyAs: (format: string) => `Copy as ${format}`,
     copyOther: (name: string) => `Copy ${name}`,
+    copyOtherAs: (name: string, format: string) => `Copy ${name} as ${format}`,
     show: (name: string) => `Show ${name}`,
     newInstance: "New instance…",
     addHost: "Add host…",

@@ -15,7 +15,7 @@ export interface Entry {
 }
 
 /** Every command by name, what concerns the selected instance first. */
-export function entries(w: Window): Entry[] {
+export function entries(w: Window, wanted = ""): Entry[] {
   const all: Entry[] = [];
   const instance = w.instance;
   const format = w.live.formats.find((f) => f.id === kept.format.value);
@@ -43,6 +43,9 @@ export function entries(w: Window): Entry[] {
     }
     for (const [tab, title] of Object.entries(words.instance.tabs)) all.push({ id: `tab:${tab}`, group, title, icon: "go", run: () => (w.tab = tab) });
   }
+  // Another instance in a format that was typed, without choosing the instance first.
+  const typed = wanted.toLowerCase().split(/\s+/).filter((part) => part.length > 1);
+  const meant = w.live.formats.filter((f) => typed.some((part) => partsOf(f.name).some((word) => word.startsWith(part)))).slice(0, 3);
   for (const other of w.live.instances.values()) {
     const full = nameOf(other);
     if (full === w.selected) continue;
@@ -50,6 +53,9 @@ export function entries(w: Window): Entry[] {
     all.push({ id: `show:${full}`, group: words.palette.others, title: words.palette.show(other.name), hint, icon: "go", run: () => w.show(full) });
     if (other.credentials)
       all.push({ id: `copy:${full}`, group: words.palette.others, title: words.palette.copyOther(other.name), hint: format?.name ?? hint, icon: "copy", run: () => void w.copy(full) });
+    if (other.credentials)
+      for (const f of meant)
+        all.push({ id: `copy:${full}:${f.id}`, group: words.palette.others, title: words.palette.copyOtherAs(other.name, f.name), hint, icon: "copy", run: () => void w.copy(full, { format: f.id }) });
   }
   for (const live of w.live.hosts.values()) {
     const name = live.host.name;
@@ -80,13 +86,15 @@ export function find(all: Entry[], wanted: string): [string, Entry[]][] {
   return [...groups];
 }
 
+const partsOf = (text: string) => text.toLowerCase().split(/[^\p{L}\p{N}]+/u);
+
 function score(entry: Entry, typed: string[]): number {
   if (typed.length === 0) return 1;
   const title = entry.title.toLowerCase();
-  const words = title.split(/[^\p{L}\p{N}]+/u);
+  const own = partsOf(title);
   let total = 0;
   for (const part of typed) {
-    if (words.some((w) => w.startsWith(part))) total += 3;
+    if (own.some((w) => w.startsWith(part))) total += 3;
     else if (title.includes(part)) total += 2;
     else if (entry.group.toLowerCase().includes(part) || entry.hint?.toLowerCase().includes(part)) total += 1;
     else return 0;

@@ -26,6 +26,7 @@ pub(crate) async fn up(session: &Session, up: Up) -> Result<u8> {
         accept_eula: up.accept_eula,
         timeout: up.timeout,
         password_file: up.password_file.as_deref().map(absolute).transpose()?,
+        file_without_keychain: false,
     };
     // An unknown format is said before anything is made.
     if let Some(format) = &up.format {
