@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../ui"
 export PATH="$PWD/node_modules/.bin:$PATH" NO_COLOR=1
 if [ $# -eq 0 ]; then
-  svelte-check --tsconfig ./tsconfig.json --output machine --fail-on-warnings | grep -E 'ERROR|WARNING' && exit 1
+  said=$(svelte-check --tsconfig ./tsconfig.json --fail-on-warnings 2>&1) || { echo "$said" >&2; exit 1; }
   eslint . --max-warnings 0
   vitest run --reporter dot
 fi

@@ -84,7 +84,7 @@ describe("the main way, with the mouse unplugged", () => {
     await page.getByPlaceholder("Type a command").waitFor();
     await page.keyboard.type("stop");
     await page.keyboard.press("Enter");
-    await page.getByRole("option", { name: /^sql2022,.*stopped/ }).waitFor();
+    await page.getByRole("option", { name: /^sql2022 .*stopped/ }).waitFor();
     await page.keyboard.press("Control+k");
     await page.getByPlaceholder("Type a command").waitFor();
     await page.keyboard.type("settings");
@@ -98,7 +98,7 @@ describe("the main way, with the mouse unplugged", () => {
     await page.getByRole("dialog", { name: "Remove sql2022?" }).waitFor();
     await tabTo(/^Remove$/);
     await page.keyboard.press("Enter");
-    await page.getByRole("option", { name: /^sql2022,/ }).waitFor({ state: "detached" });
+    await page.getByRole("option", { name: /^sql2022 / }).waitFor({ state: "detached" });
   });
 
   it("gives the focus back to where a sheet was opened from", async () => {
