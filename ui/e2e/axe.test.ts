@@ -49,7 +49,7 @@ async function walk(page: Page, look: (screen: string) => Promise<void>) {
   await look("palette");
   await gone();
   await page.keyboard.press("Control+,");
-  await sheet.getByText("process").first().waitFor();
+  await sheet.getByText(/started/).waitFor();
   await look("settings");
   await gone();
   await page.getByRole("option", { name: /orders/ }).click();

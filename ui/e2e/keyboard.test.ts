@@ -93,6 +93,12 @@ describe("the main way, with the mouse unplugged", () => {
     await page.keyboard.press("Escape");
   });
 
+  it("asks every host anew", async () => {
+    await page.keyboard.press("Control+r");
+    await page.getByRole("option", { name: /^sql2022 .*stopped/ }).waitFor();
+    await page.getByText("does not answer. Trying again").waitFor({ state: "detached" });
+  });
+
   it("removes", async () => {
     await page.keyboard.press("Control+Backspace");
     await page.getByRole("dialog", { name: "Remove sql2022?" }).waitFor();

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 
 const root = resolve(import.meta.dirname, "../..");
-const programs = join(process.env["CARGO_TARGET_DIR"] ?? join(root, "target"), "debug");
+export const programs = join(process.env["CARGO_TARGET_DIR"] ?? join(root, "target"), "debug");
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 const FLAGS = [
   "--headless",
@@ -45,7 +45,7 @@ export class Rig {
 
   /** Starts the devhost; ended and started again by tests that want to see it gone. */
   async serve(port = 0): Promise<void> {
-    const devhost = spawn(join(programs, "berth-devhost"), ["--port", String(port)], { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+    const devhost = spawn(join(programs, "berth-devhost"), ["--ui", join(root, "ui/dist"), "--port", String(port)], { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
     this.#devhost = devhost;
     this.address = await new Promise<string>((done, failed) => {
       let said = "";

@@ -48,8 +48,11 @@ test("pictures", { timeout: 300_000 }, async () => {
     rig.berth("stop", "billing-2019");
     await page.getByRole("option", { name: /orders-dev/ }).click();
     await page.getByTestId("masked").getByText("orders").first().waitFor();
-    // The charts need a few seconds to say something.
-    await page.waitForTimeout(15_000);
+    // The charts need something to show, and a while to show it.
+    for (let n = 0; n < 12; n++) {
+      rig.berth("query", "orders-dev", `SELECT COUNT(*) FROM sys.objects WHERE object_id > ${n}`);
+      await page.waitForTimeout(n % 3 === 0 ? 5000 : 2500);
+    }
     await shot("main");
     await page.getByRole("tab", { name: "Databases" }).click();
     await page.getByText("tempdb").waitFor();
@@ -69,7 +72,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await shot("palette");
     await close(page);
     await page.keyboard.press("Control+,");
-    await page.getByRole("dialog", { name: "Settings" }).getByText("process").waitFor();
+    await page.getByRole("dialog", { name: "Settings" }).getByText(/started/).waitFor();
     await shot("settings");
     await close(page);
     await page.keyboard.press("Control+Backspace");

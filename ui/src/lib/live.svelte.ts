@@ -23,6 +23,7 @@ export class Live {
   /** Why the stream is broken, while it is. */
   away: BerthError | null = $state(null);
   #ended = new AbortController();
+  #watching: AbortController | null = null;
 
   constructor(readonly backend: Backend) {}
 
@@ -30,9 +31,11 @@ export class Live {
   async run(): Promise<void> {
     let pause = 500;
     while (!this.#ended.signal.aborted) {
+      const watching = (this.#watching = new AbortController());
+      this.#ended.signal.addEventListener("abort", () => watching.abort(), { once: true });
       try {
         await this.backend.call("berth.watch", {}, {
-          signal: this.#ended.signal,
+          signal: watching.signal,
           onItem: (change) => {
             pause = 500;
             this.take(change);
@@ -40,12 +43,19 @@ export class Live {
         });
       } catch (error) {
         if (this.#ended.signal.aborted) return;
+        // Asked anew, not broken.
+        if (watching.signal.aborted) continue;
         this.away = BerthError.of(error);
         this.ready = true;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
       pause = Math.min(pause * 2, 10_000);
     }
+  }
+
+  /** Asks every host anew. Nobody has to, and everybody wants to be able to. */
+  refresh(): void {
+    this.#watching?.abort();
   }
 
   end(): void {

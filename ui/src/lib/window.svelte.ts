@@ -1,18 +1,18 @@
 import { getContext, setContext } from "svelte";
-import { BerthError, type Backend } from "./backend";
+import { BerthError, type Backend, type Request } from "./backend";
 import { kept } from "./kept.svelte";
 import { Live } from "./live.svelte";
 import { words } from "./words";
 
 export type Sheet =
-  | { kind: "new"; host?: string }
+  | { kind: "new"; host?: string; wish?: Request<"instance.up"> }
   | { kind: "addHost"; address?: string }
   | { kind: "settings" }
   | { kind: "activity" }
   | { kind: "removeInstance"; name: string }
   | { kind: "removeHost"; name: string }
   | { kind: "clipboard"; command: string }
-  | { kind: "openIn"; name: string; tool: string }
+  | { kind: "openIn"; name: string; tool: string; paste?: string }
   | null;
 
 export interface Toast {
@@ -120,6 +120,30 @@ export class Window {
       }
       return false;
     }
+  }
+
+  /** What a string is asked for with: the choices that were made in the panel. */
+  wish(full: string, format = kept.format.value) {
+    return { name: full, format, database: this.database[full], login: this.login[full] };
+  }
+
+  /** Has the app show the string in a panel of the system, which no page can read. */
+  async reveal(full: string): Promise<void> {
+    await this.try(async () => this.backend.native?.show(this.wish(full)));
+  }
+
+  /** Opens an instance in another program; what the app cannot do by itself is said on a sheet. */
+  async openIn(full: string, tool: string): Promise<void> {
+    const { native } = this.backend;
+    if (!native) {
+      this.sheet = { kind: "openIn", name: full, tool };
+      return;
+    }
+    await this.try(async () => {
+      const left = await native.handOver(tool, this.wish(full));
+      if (left !== null) this.sheet = { kind: "openIn", name: full, tool, paste: left };
+      else await this.copy(full, { password: true });
+    });
   }
 
   async start(full: string): Promise<void> {

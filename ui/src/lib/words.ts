@@ -193,6 +193,7 @@ export const words = {
     cancel: "Cancel",
     cancelling: "Cancelling…",
     retry: "Try again",
+    change: "Change options…",
     details: "Copy details",
     detailsCopied: "Details copied",
     log: "Log",
@@ -363,6 +364,7 @@ export const words = {
     settings: "Settings…",
     activity: "Activity",
     refresh: "Refresh",
+    openIn: (tool: string) => `Open in ${tool}`,
     check: (name: string) => `Check ${name}`,
   },
 

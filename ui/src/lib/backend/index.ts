@@ -26,9 +26,20 @@ export interface Options<C extends Name> {
   signal?: AbortSignal;
 }
 
+/** What only the app can do: the browser's twin has none of it. */
+export interface Native {
+  /** Shows a connection string in a panel of the system, for some seconds; the page never has it. */
+  show(wish: Request<"connection.show">): Promise<void>;
+  /** Opens an instance in another program; answers what is to be pasted there, where that is left to do. */
+  handOver(tool: string, wish: Request<"connection.show">): Promise<string | null>;
+  /** Tells what was chosen in a menu, by the palette's id; answers how to stop listening. */
+  onChosen(listener: (id: string) => void): () => void;
+}
+
 export interface Backend {
   /** Whether this is the app itself, or its twin in a browser that has no clipboard, menus and native panels. */
   readonly kind: "app" | "web";
+  readonly native?: Native;
   call<C extends Name>(command: C, request: Request<C>, options?: Options<C>): Promise<Response<C>>;
 }
 

@@ -1,3 +1,4 @@
+import { TOOLS } from "../connection/tools";
 import { shortcut } from "../keys";
 import { kept } from "../kept.svelte";
 import { nameOf } from "../live.svelte";
@@ -41,6 +42,8 @@ export function entries(w: Window, wanted = ""): Entry[] {
       }
       all.push({ id: "remove", group, title: words.instance.remove, keys: shortcut("⌫"), icon: "remove", run: () => (w.sheet = { kind: "removeInstance", name: full }) });
     }
+    if (instance.state === "running" && instance.fresh)
+      for (const tool of TOOLS) all.push({ id: `open:${tool.id}`, group, title: words.palette.openIn(tool.name), icon: "go", run: () => void w.openIn(full, tool.id) });
     for (const [tab, title] of Object.entries(words.instance.tabs)) all.push({ id: `tab:${tab}`, group, title, icon: "go", run: () => (w.tab = tab) });
   }
   // Another instance in a format that was typed, without choosing the instance first.
@@ -63,9 +66,10 @@ export function entries(w: Window, wanted = ""): Entry[] {
   }
   const app = words.palette.app;
   all.push(
-    { id: "new", group: app, title: words.palette.newInstance, keys: shortcut("N"), icon: "plus", run: () => (w.sheet = { kind: "new" }) },
+    { id: "new", group: app, title: words.palette.newInstance, keys: shortcut("N"), icon: "plus", run: () => (w.sheet = w.host ? { kind: "new", host: w.host } : { kind: "new" }) },
     { id: "add-host", group: app, title: words.palette.addHost, icon: "host", run: () => (w.sheet = { kind: "addHost" }) },
     { id: "activity", group: app, title: words.palette.activity, icon: "go", run: () => (w.sheet = { kind: "activity" }) },
+    { id: "refresh", group: app, title: words.palette.refresh, keys: shortcut("R"), icon: "go", run: () => w.live.refresh() },
     { id: "settings", group: app, title: words.palette.settings, keys: shortcut(","), icon: "settings", run: () => (w.sheet = { kind: "settings" }) },
   );
   return all;
