@@ -101,7 +101,10 @@ async fn write(
         port: parts.port,
         user,
         database,
-        tls: format!("{}: {tunnel}", parts.tls.rung().label()),
+        tls: format!(
+            "{}: {tunnel}",
+            text.tls().unwrap_or_else(|| parts.tls.rung().label())
+        ),
         password_on_stdin: text.input().is_some(),
     };
     Ok((view, text, password))

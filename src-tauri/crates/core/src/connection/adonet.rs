@@ -46,15 +46,35 @@ impl Format for AdoNet {
     }
 
     fn compose(&self, parts: &Parts) -> Result<Text> {
-        let trust = match &parts.tls {
+        Self::composed(self, parts)
+    }
+}
+
+impl AdoNet {
+    /// The string, written for another format that carries it.
+    pub(super) fn composed(by: &dyn Format, parts: &Parts) -> Result<Text> {
+        Self::composed_for(by, parts, None)
+    }
+
+    /// The same, with the name that the server's certificate has when it is not the host's.
+    pub(super) fn composed_for(
+        by: &dyn Format,
+        parts: &Parts,
+        certificate_name: Option<&str>,
+    ) -> Result<Text> {
+        let mut trust = match &parts.tls {
             // Trust beside it would switch the pin off, without a word.
             Tls::Pinned { certificate_file } => format!(
                 "TrustServerCertificate=False;ServerCertificate={}",
                 quote::ado(certificate_file)
             ),
-            _ => trust(self, parts)?.to_owned(),
+            _ => trust(by, parts)?.to_owned(),
         };
-        Ok(string(self, parts, &trust))
+        if let Some(name) = certificate_name {
+            trust.push_str(";HostNameInCertificate=");
+            trust.push_str(name);
+        }
+        Ok(string(by, parts, &trust))
     }
 }
 
@@ -117,13 +137,19 @@ pub(super) fn string(by: &dyn Format, parts: &Parts, trust: &str) -> Text {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::*;
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
+    pub(crate) fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
+        read_with(text, |_| {})
+    }
+
+    /// Reads a string in which `more` takes what only its format writes.
+    pub(crate) fn read_with(text: &str, more: impl Fn(&mut Pairs)) -> Result<Said, String> {
         let mut pairs = read_ado(text)?;
+        more(&mut pairs);
         let server = pairs.must("Server")?;
         let (host, port) = host_and_port(server.strip_prefix("tcp:").ok_or("no tcp:")?, ',')?;
         if pairs.must("Encrypt")? != "True" || pairs.must("Connect Timeout")? != "30" {

@@ -20,7 +20,7 @@ static CARD: Card = Card {
     about: "A command line for sh, bash or zsh: `tsql`, which reads the password as the first line of its standard input",
     limits: &[
         "The password is not in the line: give it as the first line of standard input (`-P -`)",
-        "Encryption is asked for, as freetds.conf has it, and the server is never verified",
+        "Only the login is encrypted, unless the server insists or freetds.conf says `encryption = require`; the server is never verified",
         "A password with a line break, or of more than 254 bytes",
     ],
     shape: Shape::Command,
@@ -62,8 +62,8 @@ impl Format for FreeTds {
             ));
         }
         let mut text = Text::new()
-            // The one word that has something to do with it: FreeTDS encrypts from TDS 7.1 on, when the server offers it.
-            .part(parts.tls_part(), "tsql")
+            // No option says it: FreeTDS does what freetds.conf says, and else this.
+            .part(Part::WeakTls(super::LOGIN_ONLY), "tsql")
             .plain(" ")
             .part(
                 Part::Server,

@@ -136,12 +136,12 @@ pub(super) fn is_certificate_file(file: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::*;
     use super::*;
     use proptest::prelude::*;
 
-    fn unescape(text: &str, plus: bool) -> Result<String, String> {
+    pub(crate) fn unescape(text: &str, plus: bool) -> Result<String, String> {
         let mut bytes = Vec::new();
         let mut rest = text.bytes();
         while let Some(b) = rest.next() {
@@ -163,7 +163,7 @@ mod tests {
         String::from_utf8(bytes).map_err(|e| e.to_string())
     }
 
-    fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
+    pub(crate) fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
         let rest = text.strip_prefix("sqlserver://").ok_or("scheme")?;
         let (authority, query) = rest.split_once('?').ok_or("no query")?;
         if authority.contains(['/', '#']) || query.contains(['#', ';']) {

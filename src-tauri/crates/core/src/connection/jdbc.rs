@@ -107,12 +107,12 @@ pub(super) fn url(by: &dyn Format, parts: &Parts, login: Text) -> Result<Text> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::*;
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
+    pub(crate) fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
         let rest = text.strip_prefix("jdbc:sqlserver://").ok_or("scheme")?;
         let (server, rest) = rest.split_once(';').ok_or("no properties")?;
         let mut pairs = read_braced(rest)?;

@@ -18,7 +18,7 @@ static CARD: Card = Card {
     family: "Node.js",
     about: "For Node.js: the string that `mssql` takes in `sql.connect`",
     limits: &[
-        "The application name is not carried: the package drops it",
+        "The application name is not carried: the package drops it (`mssql-config` carries it)",
         "No certificate authority's file and no pinned certificate",
         "A user with a `\\` would become a Windows domain login",
     ],
@@ -45,7 +45,7 @@ impl Format for Mssql {
                     self,
                     "which certificate to trust",
                     "the string has no keyword for it; the configuration object has one for a certificate authority",
-                    "tedious",
+                    "mssql-config",
                 ));
             }
         };
@@ -54,7 +54,7 @@ impl Format for Mssql {
                 self,
                 "this user",
                 "it holds a `\\`, and the package would take what stands before it for a Windows domain",
-                "tedious",
+                "mssql-config",
             ));
         }
         let mut text = Text::new()

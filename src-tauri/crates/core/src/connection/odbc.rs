@@ -46,12 +46,17 @@ impl Format for Odbc {
     }
 
     fn compose(&self, parts: &Parts) -> Result<Text> {
-        let text = Text::new()
-            .part(Part::Driver, "Driver={ODBC Driver 18 for SQL Server}")
-            .plain(";")
-            .append(string(self, parts)?);
-        Ok(with_app(text, parts))
+        whole(self, parts)
     }
+}
+
+/// The whole string, also for formats that carry it.
+pub(super) fn whole(by: &dyn Format, parts: &Parts) -> Result<Text> {
+    let text = Text::new()
+        .part(Part::Driver, "Driver={ODBC Driver 18 for SQL Server}")
+        .plain(";")
+        .append(string(by, parts)?);
+    Ok(with_app(text, parts))
 }
 
 /// The string without driver and application name.
@@ -136,12 +141,12 @@ pub(super) fn tls(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::*;
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
+    pub(crate) fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
         let mut pairs = read_braced(text)?;
         if pairs.must("Driver")? != "ODBC Driver 18 for SQL Server" {
             return Err("another driver".into());

@@ -467,3 +467,211 @@ pub(super) fn read_shell(line: &str) -> Result<Vec<String>, String> {
     words.extend(word);
     Ok(words)
 }
+
+/// Reads a double-quoted literal with the escapes that JSON, C#, Python and R share: `\\`, `\"` and `\u` with four
+/// digits. A raw control character or line separator is an error to one of them.
+pub(super) fn read_c_literal(literal: &str) -> Result<String, String> {
+    if literal.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err(format!("a line ends inside of {literal:?}"));
+    }
+    serde_json::from_str(literal).map_err(|e| format!("{literal}: {e}"))
+}
+
+/// Reads a single-quoted PHP string.
+pub(super) fn read_php_literal(literal: &str) -> Result<String, String> {
+    let mut text = String::new();
+    let inside = literal
+        .strip_prefix('\'')
+        .and_then(|l| l.strip_suffix('\''))
+        .ok_or_else(|| format!("no string: {literal}"))?;
+    let mut rest = inside.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => match rest.peek() {
+                Some('\\' | '\'') => text.extend(rest.next()),
+                _ => text.push('\\'),
+            },
+            '\'' => return Err(format!("the string ends early: {literal}")),
+            c => text.push(c),
+        }
+    }
+    Ok(text)
+}
+
+/// Reads nested mappings whose scalars are JSON strings or plain words, and lists of such, as paths of keys
+/// joined by `.` (`list.0` for an item). Comments take a whole line.
+pub(super) fn read_yaml(text: &str) -> Result<std::collections::BTreeMap<String, String>, String> {
+    let mut all = std::collections::BTreeMap::new();
+    let mut path: Vec<(usize, String)> = Vec::new();
+    for line in text.lines() {
+        let bare = line.trim_start();
+        if bare.is_empty() || bare.starts_with('#') {
+            continue;
+        }
+        let indent = line.len() - bare.len();
+        let item = bare.strip_prefix("- ");
+        // A list's items may stand as deep as the key that they belong to.
+        while path
+            .last()
+            .is_some_and(|(i, _)| *i > indent || (*i == indent && item.is_none()))
+        {
+            path.pop();
+        }
+        let (mut indent, mut bare) = (indent, bare);
+        if let Some(item) = item {
+            let before = path
+                .last()
+                .filter(|(i, _)| *i == indent)
+                .and_then(|(_, key)| key.parse::<usize>().ok());
+            if before.is_some() {
+                path.pop();
+            }
+            path.push((indent, before.map_or(0, |n| n + 1).to_string()));
+            indent += 2;
+            bare = item;
+        }
+        let (key, value) = match bare.split_once(':') {
+            Some((key, value)) if !bare.starts_with('"') => (Some(key), value.trim_start()),
+            _ => (None, bare),
+        };
+        if let Some(key) = key {
+            path.push((indent, key.to_owned()));
+        }
+        if !value.is_empty() {
+            let value = if value.starts_with('"') {
+                read_c_literal(value)?
+            } else if value.contains(['"', '\'', '{', '}', '#', '&', '*', '!', '|', '>', '%', '@'])
+            {
+                return Err(format!("a plain scalar with {value:?}"));
+            } else {
+                value.to_owned()
+            };
+            let name: Vec<&str> = path.iter().map(|(_, k)| k.as_str()).collect();
+            if all.insert(name.join("."), value).is_some() {
+                return Err(format!("twice: {line}"));
+            }
+            if key.is_some() {
+                path.pop();
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Reads the object of a client over tedious: `take` removes and answers what differs: the name of the host's
+/// field, the user, tedious' options. Types of the extra options are lost in the words.
+pub(super) fn read_tedious_like(
+    text: &str,
+    take: impl FnOnce(
+        &mut serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(&'static str, serde_json::Value, serde_json::Value), String>,
+) -> Result<Said, String> {
+    use serde_json::Value;
+    fn text_of(v: Value) -> Result<String, String> {
+        v.as_str().map(str::to_owned).ok_or(format!("{v:?}"))
+    }
+    // The one expression in it stands for its argument here; a value cannot look like it, as its quotes would be escaped.
+    let mut json = text.to_owned();
+    if let Some((before, after)) = text.split_once(r#"require("node:fs").readFileSync("#) {
+        let mut literal = serde_json::Deserializer::from_str(after).into_iter::<String>();
+        literal
+            .next()
+            .ok_or("no file")?
+            .map_err(|e| e.to_string())?;
+        let (file, rest) = after.split_at(literal.byte_offset());
+        json = format!(
+            "{before}{file}{}",
+            rest.strip_prefix(')').ok_or("open call")?
+        );
+    }
+    let root: Value = serde_json::from_str(&json).map_err(|e| e.to_string())?;
+    let Value::Object(mut root) = root else {
+        return Err("no object".into());
+    };
+    let (host, user, options) = take(&mut root)?;
+    let Value::Object(mut options) = options else {
+        return Err("no options".into());
+    };
+    if options.remove("encrypt") != Some(true.into())
+        || options.remove("connectTimeout") != Some(30_000.into())
+    {
+        return Err("not encrypted".into());
+    }
+    let ca = options
+        .remove("cryptoCredentialsDetails")
+        .map(|mut c| text_of(c["ca"].take()))
+        .transpose()?;
+    let mut said = Said {
+        host: text_of(root.remove(host).ok_or("no host")?)?,
+        port: root
+            .remove("port")
+            .and_then(|p| p.as_u64())
+            .and_then(|p| p.try_into().ok())
+            .ok_or("port")?,
+        database: root.remove("database").map(text_of).transpose()?,
+        user: text_of(user)?,
+        password: text_of(root.remove("password").ok_or("no password")?)?,
+        app: options.remove("appName").map(text_of).transpose()?,
+        tls: match (options.remove("trustServerCertificate"), ca) {
+            (Some(Value::Bool(true)), None) => Tls::Unverified,
+            (Some(Value::Bool(false)), ca_file) => Tls::Verified { ca_file },
+            other => return Err(format!("{other:?}")),
+        },
+        options: Vec::new(),
+    };
+    if !root.is_empty() {
+        return Err(format!("unknown: {root:?}"));
+    }
+    said.options = options
+        .into_iter()
+        .map(|(name, value)| match value {
+            Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        })
+        .collect();
+    said.options.sort();
+    Ok(said)
+}
+
+/// Reads `name<equals>value, …` between `open` and `close`: values are strings in double quotes as [`read_c_literal`] or in single
+/// quotes as [`read_php_literal`] has them, or bare words.
+pub(super) fn read_call(
+    text: &str,
+    open: &str,
+    close: &str,
+    equals: &str,
+) -> Result<Pairs, String> {
+    let mut rest = text
+        .strip_prefix(open)
+        .and_then(|t| t.strip_suffix(close))
+        .ok_or("another call")?;
+    let mut pairs = Vec::new();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once(equals).ok_or("no =")?;
+        let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let end = match quote {
+            None => after.find(", ").unwrap_or(after.len()),
+            Some(quote) => {
+                let mut escaped = false;
+                let end = after.char_indices().skip(1).find(|(_, c)| {
+                    let ends = *c == quote && !escaped;
+                    escaped = *c == '\\' && !escaped;
+                    ends
+                });
+                end.ok_or("open string")?.0 + 1
+            }
+        };
+        let (literal, more) = after.split_at(end);
+        let value = match quote {
+            Some('"') => read_c_literal(literal)?,
+            Some(_) => read_php_literal(literal)?,
+            None => literal.to_owned(),
+        };
+        pairs.push((name.to_owned(), value));
+        rest = match more {
+            "" => "",
+            more => more.strip_prefix(", ").ok_or("no comma")?,
+        };
+    }
+    Pairs::new(pairs)
+}

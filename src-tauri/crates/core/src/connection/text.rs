@@ -44,6 +44,8 @@ pub(super) enum Part {
     User,
     Password,
     Tls(Rung),
+    /// TLS where the client cannot do what the rung promises, in words.
+    WeakTls(&'static str),
     App,
     /// How long a client may take to connect.
     Timeout,
@@ -62,7 +64,7 @@ impl Part {
             Self::Database => "database",
             Self::User => "user",
             Self::Password => "password",
-            Self::Tls(_) => "tls",
+            Self::Tls(_) | Self::WeakTls(_) => "tls",
             Self::App => "app",
             Self::Timeout => "timeout",
             Self::Extra => "option",
@@ -83,7 +85,7 @@ impl Part {
                 "how long the client tries to connect: 30 seconds, as the first client opens the tunnel"
             }
             Self::Extra => "an option that was asked for",
-            Self::Own(words) => words,
+            Self::Own(words) | Self::WeakTls(words) => words,
         }
     }
 }
@@ -206,6 +208,15 @@ impl Text {
         self.pieces
             .iter()
             .any(|piece| matches!(piece.text, Content::Hidden(_)))
+    }
+
+    /// How the string is encrypted and how far the client knows the server, in words.
+    #[must_use]
+    pub fn tls(&self) -> Option<&'static str> {
+        self.pieces.iter().find_map(|piece| match piece.part {
+            Some(part @ (Part::Tls(_) | Part::WeakTls(_))) => Some(part.meaning()),
+            _ => None,
+        })
     }
 
     /// The string in stretches, the secret a hole: together they read as [`Text::masked`].

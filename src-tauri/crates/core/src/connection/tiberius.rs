@@ -124,7 +124,8 @@ impl Format for Tiberius {
     }
 }
 
-fn is_authority_file(file: &str) -> bool {
+/// Whether tiberius would read the file.
+pub(super) fn is_authority_file(file: &str) -> bool {
     file.is_ascii()
         && [".pem", ".crt", ".der"]
             .iter()
