@@ -18,6 +18,7 @@ if [ "$only" = everything ]; then
   want docker docker.io
   want tsql freetds-bin
   want python3 python3
+  want nc netcat-openbsd
   want pkill procps
   want chromium chromium
   if [ "$(uname -s)" = Linux ]; then

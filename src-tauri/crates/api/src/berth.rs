@@ -11,7 +11,7 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::{
     dto, endpoints::Endpoints, link::Links, operations::Operations, practice::PracticeHost,
-    table::Call,
+    questions::Questions, table::Call,
 };
 
 /// This machine's clipboard.
@@ -53,6 +53,7 @@ pub struct Berth {
     pub(crate) ssh_agent: Mutex<Option<PathBuf>>,
     /// Counts changes of the hosts that are known.
     pub(crate) hosts_changed: tokio::sync::watch::Sender<u64>,
+    pub(crate) questions: Questions,
     started_at: String,
 }
 
@@ -77,6 +78,7 @@ impl Berth {
             operations: Operations::default(),
             endpoints: Endpoints::default(),
             hosts_changed: tokio::sync::watch::Sender::new(0),
+            questions: Questions::default(),
             started_at: now(),
         });
         match known {

@@ -65,9 +65,53 @@ pub struct HostAdd {
     /// The socket of the caller's SSH agent.
     #[serde(default)]
     pub ssh_agent: Option<String>,
-    /// The fingerprint that the user decided to trust, `SHA256:…`.
+    /// Jump hosts, with commas between them; none leaves it to the SSH configuration.
     #[serde(default)]
-    pub trust_host_key: Option<String>,
+    pub jump: Option<String>,
+    /// The SSH configuration to read instead of the usual ones, an absolute path or `none`.
+    #[serde(default)]
+    pub ssh_config: Option<String>,
+    /// Fingerprints that the user decided to trust: `SHA256:…` for the host itself, `NAME=SHA256:…` for the
+    /// server of that name, such as a jump host.
+    #[serde(default)]
+    pub trust_host_keys: Vec<String>,
+}
+
+/// What a host asks whoever signs in. The texts are the host's own: show them as text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Question {
+    /// For the answer.
+    pub id: u64,
+    /// Who asks: `user@host:port`.
+    pub from: String,
+    /// Often empty.
+    pub title: String,
+    /// Often empty.
+    pub instructions: String,
+    /// One answer is wanted for each.
+    pub prompts: Vec<Prompt>,
+}
+
+/// One line of a question.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Prompt {
+    /// The host's words.
+    pub text: String,
+    /// Whether the answer must not be seen while it is typed.
+    pub hidden: bool,
+}
+
+/// The answer to a [`Question`]; what was typed comes beside the body as `0`, `1`, ….
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Answer {
+    /// Its id.
+    pub question: u64,
+    /// How many answers come beside the body.
+    #[serde(default)]
+    pub answers: usize,
+    /// Nobody answers; the sign-in ends.
+    #[serde(default)]
+    pub decline: bool,
 }
 
 /// A host by name.
@@ -114,6 +158,12 @@ pub struct HostView {
     pub sign_in: Option<String>,
     /// `SHA256:…` of the key it was last seen with.
     pub host_key: Option<String>,
+    /// Where the SSH configuration leads, and through what: `ann@10.0.0.5:22 through me@bastion:22`.
+    #[serde(default)]
+    pub reached: Option<String>,
+    /// What the SSH configuration wants and Berth does not do, each in one sentence.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// What a check found.

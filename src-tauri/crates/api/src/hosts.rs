@@ -1,17 +1,13 @@
 //! Hosts: added, listed, checked, forgotten; and the ladder that leads to an engine.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use berth_core::{
     Code, Error, Result, ResultExt, Secret,
     host::{Address, Os, PRACTICE, Route},
     label, name, size,
 };
-use berth_remote::{HostKeys, Lane, Session, SignIn};
+use berth_remote::{Ask, Given, Jump, Lane, Local, Session, Wanted};
 use berth_store::{HostRecord, Hosts, Instances, RouteRecord};
 
 use crate::{
@@ -20,6 +16,7 @@ use crate::{
     dto,
     link::Link,
     passwords,
+    questions::Caller,
     ssh::{Ssh, shell_is_windows},
     table::Call,
 };
@@ -106,13 +103,19 @@ pub(crate) async fn add(
         name: request.name.clone(),
         address: address.to_string(),
         identities: request.identities.clone(),
+        jump: request.jump.clone(),
+        ssh_config: request.ssh_config.clone(),
         added_at: Some(now()),
         ..HostRecord::default()
     };
     let way_in = WayIn {
         password: password.clone(),
         passphrase: passphrase.clone(),
-        trust: request.trust_host_key.clone(),
+        trust: request.trust_host_keys.clone(),
+        ask: Some(Arc::new(Caller {
+            berth: Arc::clone(berth),
+            call: call.clone(),
+        })),
     };
     let reached = reach(berth, &record, &address, way_in, None).await?;
     note(&mut record, &reached);
@@ -399,7 +402,9 @@ async fn windows_facts(session: &Session, facts: &mut Vec<dto::Fact>) {
 struct WayIn {
     password: Option<Secret>,
     passphrase: Option<Secret>,
-    trust: Option<String>,
+    trust: Vec<String>,
+    /// Who answers what the host asks.
+    ask: Option<Arc<dyn Ask>>,
 }
 
 impl WayIn {
@@ -413,11 +418,19 @@ impl WayIn {
             }
         };
         Ok(Self {
-            password: of("password", record.sign_in.as_deref() == Some("password")).await?,
+            password: of("password", uses_password(record)).await?,
             passphrase: of("passphrase", record.passphrase).await?,
-            trust: None,
+            trust: Vec::new(),
+            ask: None,
         })
     }
+}
+
+/// Whether the keychain holds its password. Records of older versions say it by the way alone.
+fn uses_password(record: &HostRecord) -> bool {
+    record
+        .password
+        .unwrap_or_else(|| record.sign_in.as_deref() == Some("password"))
 }
 
 /// A host that was reached.
@@ -484,56 +497,37 @@ async fn way_to(
     else {
         return Ok(None);
     };
-    let home = berth.surroundings.home.clone();
-    let given: Vec<PathBuf> = record.identities.iter().map(PathBuf::from).collect();
-    let identities = if given.is_empty() {
-        usual_keys(home.as_deref()).await
-    } else {
-        given
-    };
     let agent = berth
         .ssh_agent
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .clone();
-    let sign_in = SignIn {
-        identities,
-        agent,
-        password: way_in.password,
-        passphrase: way_in.passphrase,
-    };
-    let mut read_only = vec![PathBuf::from("/etc/ssh/ssh_known_hosts")];
-    if let Some(home) = &home {
-        read_only.push(home.join(".ssh/known_hosts"));
-    }
-    let host_keys = HostKeys {
-        own: berth.surroundings.folder.join("known_hosts"),
-        read_only,
-        trust: way_in.trust,
-    };
-    let address = berth_remote::Address {
-        user: user
-            .clone()
-            .unwrap_or_else(|| berth.surroundings.user.clone()),
+    let wanted = Wanted {
+        user: user.clone(),
         host: host.clone(),
         port: *port,
+        jump: record
+            .jump
+            .as_deref()
+            .map_or_else(|| Ok(Vec::new()), Jump::chain)?,
+        identities: record.identities.iter().map(PathBuf::from).collect(),
+        config: record.ssh_config.as_ref().map(PathBuf::from),
     };
-    Ok(Some(Arc::new(Ssh::new(address, sign_in, host_keys))))
-}
-
-/// The key files that `ssh` itself would try, as far as they are there.
-async fn usual_keys(home: Option<&Path>) -> Vec<PathBuf> {
-    let Some(folder) = home.map(|h| h.join(".ssh")) else {
-        return Vec::new();
+    let local = Local {
+        home: berth.surroundings.home.clone(),
+        user: berth.surroundings.user.clone(),
+        machine: berth.surroundings.machine.clone(),
+        agent,
+        known_hosts: berth.surroundings.folder.join("known_hosts"),
     };
-    let mut there = Vec::new();
-    for name in ["id_ed25519", "id_ecdsa", "id_rsa"] {
-        let file = folder.join(name);
-        if tokio::fs::try_exists(&file).await.unwrap_or(false) {
-            there.push(file);
-        }
-    }
-    there
+    let given = Given {
+        password: way_in.password,
+        passphrase: way_in.passphrase,
+        trust: way_in.trust,
+        ask: way_in.ask,
+    };
+    let found = berth_remote::resolve(&wanted, &local, &given).await?;
+    Ok(Some(Arc::new(Ssh::new(found.profile, found.notes))))
 }
 
 /// Tries the rungs in order and takes the first that leads to an engine. `known` is tried before all others.
@@ -634,7 +628,12 @@ fn note(record: &mut HostRecord, reached: &Reached) {
         } else {
             way.to_owned()
         });
+        record.password = Some(session.used_password());
         record.host_key = Some(session.host_key_fingerprint().to_owned());
+    }
+    if let Some(ssh) = &reached.link.ssh {
+        record.reached = Some(ssh.profile.in_words());
+        record.notes.clone_from(&ssh.notes);
     }
 }
 
@@ -714,6 +713,8 @@ fn view(record: &HostRecord, hosts: &Hosts) -> dto::HostView {
         is_practice: false,
         sign_in: record.sign_in.clone(),
         host_key: record.host_key.clone(),
+        reached: record.reached.clone(),
+        notes: record.notes.clone(),
     }
 }
 
@@ -729,6 +730,8 @@ fn practice_view(hosts: &Hosts, reached: Option<&Reached>) -> dto::HostView {
         is_practice: true,
         sign_in: session.map(|s| s.sign_in_way().to_owned()),
         host_key: session.map(|s| s.host_key_fingerprint().to_owned()),
+        reached: None,
+        notes: Vec::new(),
     }
 }
 

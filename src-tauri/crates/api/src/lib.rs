@@ -28,6 +28,7 @@ pub mod operations;
 mod passwords;
 mod practice;
 pub mod query;
+mod questions;
 mod ready;
 mod ssh;
 pub mod table;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use berth_core::{Error, Result};
 use berth_practice::{Practice, Settings};
-use berth_remote::{Address, HostKeys, SignIn};
+use berth_remote::{Address, HostKeys, Profile, SignIn};
 use tokio::sync::Mutex;
 
 use crate::ssh::Ssh;
@@ -69,8 +69,10 @@ impl PracticeHost {
             own: known,
             read_only: Vec::new(),
             trust: Some(practice.fingerprint()),
+            ..HostKeys::default()
         };
-        Ok(Arc::new(Ssh::new(address, sign_in, host_keys)))
+        let profile = Profile::direct(address, sign_in, host_keys);
+        Ok(Arc::new(Ssh::new(profile, Vec::new())))
     }
 
     pub(crate) async fn stop(&self) {

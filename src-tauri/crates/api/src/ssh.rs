@@ -3,14 +3,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use berth_core::{BoxFuture, ByteStream, Dial, Error, Result, ResultExt, host::Route};
-use berth_remote::{Address, HostKeys, Lane, Session, SignIn};
+use berth_remote::{Lane, Profile, Session};
 use tokio::sync::Mutex;
 
 /// Everything that a connection to one host needs.
 pub(crate) struct Ssh {
-    pub(crate) address: Address,
-    pub(crate) sign_in: SignIn,
-    pub(crate) host_keys: HostKeys,
+    pub(crate) profile: Profile,
+    /// What the user's SSH configuration wants and does not get, each in one sentence.
+    pub(crate) notes: Vec<String>,
     // An async mutex on purpose: while one caller connects, which is bounded by the session's own limits, the others wait
     // for that connection instead of making their own.
     control: Mutex<Option<Session>>,
@@ -20,11 +20,10 @@ pub(crate) struct Ssh {
 }
 
 impl Ssh {
-    pub(crate) fn new(address: Address, sign_in: SignIn, host_keys: HostKeys) -> Self {
+    pub(crate) fn new(profile: Profile, notes: Vec<String>) -> Self {
         Self {
-            address,
-            sign_in,
-            host_keys,
+            profile,
+            notes,
             control: Mutex::default(),
             streams: Mutex::default(),
             tunnels: Mutex::default(),
@@ -46,7 +45,7 @@ impl Ssh {
         {
             return Ok(session.clone());
         }
-        let session = Session::connect(&self.address, &self.sign_in, &self.host_keys, lane).await?;
+        let session = Session::open(&self.profile, lane).await?;
         *slot = Some(session.clone());
         Ok(session)
     }

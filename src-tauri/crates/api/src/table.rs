@@ -144,7 +144,9 @@ macro_rules! commands {
 
 commands! {
     /// Adds a host after signing in once and finding the way to its engine.
-    "host.add" HostAdd(dto::HostAdd) streams dto::Nothing, gives dto::HostView => crate::hosts::add;
+    "host.add" HostAdd(dto::HostAdd) streams dto::Question, gives dto::HostView => crate::hosts::add;
+    /// Answers a question of a host, with the secrets `0`, `1`, … in the order of its prompts.
+    "host.answer" HostAnswer(dto::Answer) streams dto::Nothing, gives dto::Nothing => crate::questions::answer;
     /// Lists the hosts as they are known, without reaching them.
     "host.list" HostList(dto::Nothing) streams dto::Nothing, gives Vec<dto::HostView> => crate::hosts::list;
     /// One host as it is known.

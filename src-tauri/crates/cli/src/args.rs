@@ -112,7 +112,7 @@ pub(crate) struct Timed {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Host {
-    /// Add a host: ssh://user@host[:port][/path/to/docker.sock] or unix:///path/to/docker.sock
+    /// Add a host: ssh://[user@]host[:port][/path/to/docker.sock], where host may be a name of ~/.ssh/config, or unix:///path/to/docker.sock
     Add {
         /// Its name from now on
         name: String,
@@ -127,9 +127,15 @@ pub(crate) enum Host {
         /// Read the key file's passphrase from standard input
         #[arg(long)]
         passphrase_stdin: bool,
-        /// Trust the host key that has this fingerprint
+        /// Reach it through this host, or through several with commas between them
+        #[arg(long, value_name = "HOST[,HOST…]")]
+        jump: Option<String>,
+        /// The SSH configuration to read instead of ~/.ssh/config; `none` reads none
+        #[arg(long, value_name = "FILE")]
+        ssh_config: Option<PathBuf>,
+        /// Trust the host key that has this fingerprint; NAME=SHA256:… for a jump host
         #[arg(long, value_name = "SHA256:…")]
-        trust_host_key: Option<String>,
+        trust_host_key: Vec<String>,
         #[command(flatten)]
         json: Json,
     },

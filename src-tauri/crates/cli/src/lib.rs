@@ -13,6 +13,7 @@
 
 mod args;
 mod commands;
+mod questions;
 mod render;
 mod session;
 

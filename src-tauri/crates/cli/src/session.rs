@@ -15,7 +15,10 @@ use berth_api::{
 use berth_core::{Code, Error, Result, Secret};
 use tokio::sync::Notify;
 
-use crate::render::{self, Progress};
+use crate::{
+    questions,
+    render::{self, Progress},
+};
 
 /// A connection to the agent, and how much to say on the way.
 pub(crate) struct Session {
@@ -66,6 +69,33 @@ impl Session {
             reply = self.client.call::<C>(request, secrets) => reply,
             () = interrupted() => Err(table::cancelled()),
         }
+    }
+
+    /// Calls a command that may have questions of a host on its way, and answers them on the terminal.
+    pub(crate) async fn call_asking<C: Command<Item = dto::Question>>(
+        &self,
+        request: &C::Request,
+        secrets: BTreeMap<String, Secret>,
+    ) -> Result<Reply<C::Response>> {
+        let mut questions = self.client.stream::<C>(request, secrets).await?;
+        loop {
+            let question = tokio::select! {
+                question = questions.next() => question?,
+                () = interrupted() => return Err(table::cancelled()),
+            };
+            let Some(question) = question else { break };
+            let mut answers = BTreeMap::new();
+            let answered = questions::answer(&question, &mut answers).await?;
+            let request = dto::Answer {
+                question: question.id,
+                answers: answers.len(),
+                decline: !answered,
+            };
+            self.client
+                .call::<table::HostAnswer>(&request, answers)
+                .await?;
+        }
+        questions.finish().await
     }
 
     /// Starts an operation and watches it to its end. Ctrl-C cancels it and waits until it has cleaned up; a second one
@@ -165,19 +195,35 @@ pub(crate) async fn confirm(question: &str) -> Result<bool> {
         return Ok(false);
     }
     render::note(format!("{question} (yes/no)"));
+    let answer = typed_line().await?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}
+
+/// Asks for one line on the terminal, seen while it is typed; `None` without a terminal. Ctrl-C ends it.
+pub(crate) async fn ask_line(question: &str) -> Result<Option<Secret>> {
+    if !can_ask() {
+        return Ok(None);
+    }
+    render::note(format!("{question}:"));
+    let answer = typed_line().await?;
+    Ok(Some(Secret::from(
+        answer.trim_end_matches(['\r', '\n']).to_owned(),
+    )))
+}
+
+async fn typed_line() -> Result<String> {
     let read = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).map(|_| answer)
     });
     let failed = |why: String| Error::failed("The answer could not be read").because(why);
-    let answer = tokio::select! {
-        read = read => read.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?,
-        () = interrupted() => return Err(table::cancelled()),
-    };
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    tokio::select! {
+        read = read => read.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string())),
+        () = interrupted() => Err(table::cancelled()),
+    }
 }
 
 /// Asks for a secret on the terminal, unseen; `None` without a terminal. Ctrl-C ends it.

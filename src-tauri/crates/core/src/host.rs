@@ -16,8 +16,8 @@ pub enum Address {
         user: Option<String>,
         /// A name or an IP address, an IPv6 one without brackets.
         host: String,
-        /// 22 where the address names none.
-        port: u16,
+        /// None where the address names none: 22, or what `~/.ssh/config` says.
+        port: Option<u16>,
         /// The engine's socket on the host, where it is not the usual one.
         socket: Option<String>,
     },
@@ -94,16 +94,22 @@ impl Address {
             };
             (
                 host,
-                rest.strip_prefix(':').or(rest.is_empty().then_some("22")),
+                if rest.is_empty() {
+                    None
+                } else {
+                    Some(rest.strip_prefix(':').unwrap_or_default())
+                },
             )
         } else {
             match place.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
-                None => (place, Some("22")),
+                None => (place, None),
             }
         };
-        let Some(port) = port.and_then(|p| p.parse::<u16>().ok()).filter(|p| *p != 0) else {
-            return bad("the port is a number from 1 to 65535");
+        let port = match port.map(str::parse::<u16>) {
+            None => None,
+            Some(Ok(port)) if port != 0 => Some(port),
+            Some(_) => return bad("the port is a number from 1 to 65535"),
         };
         if host.is_empty()
             || host.starts_with('-')
@@ -140,7 +146,7 @@ impl fmt::Display for Address {
                 } else {
                     f.write_str(host)?;
                 }
-                if *port != 22 {
+                if let Some(port) = port {
                     write!(f, ":{port}")?;
                 }
                 f.write_str(socket.as_deref().unwrap_or_default())
@@ -269,18 +275,18 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_people_write_them() {
-        let ssh = |user: Option<&str>, host: &str, port, socket: Option<&str>| Address::Ssh {
+        let ssh = |user: Option<&str>, host: &str, port: u16, socket: Option<&str>| Address::Ssh {
             user: user.map(str::to_owned),
             host: host.into(),
-            port,
+            port: (port != 0).then_some(port),
             socket: socket.map(str::to_owned),
         };
         for (text, address) in [
-            ("ssh://ann@winhost", ssh(Some("ann"), "winhost", 22, None)),
-            ("ssh://winhost/", ssh(None, "winhost", 22, None)),
+            ("ssh://ann@winhost", ssh(Some("ann"), "winhost", 0, None)),
+            ("ssh://winhost/", ssh(None, "winhost", 0, None)),
             ("ssh://a@b@h:2222", ssh(Some("a@b"), "h", 2222, None)),
             ("ssh://u@[::1]:22", ssh(Some("u"), "::1", 22, None)),
-            ("ssh://u@[::1]", ssh(Some("u"), "::1", 22, None)),
+            ("ssh://u@[::1]", ssh(Some("u"), "::1", 0, None)),
             (
                 "ssh://u@h:22/run/user/1000/docker.sock",
                 ssh(Some("u"), "h", 22, Some("/run/user/1000/docker.sock")),
@@ -330,7 +336,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_reads_back_what_it_prints(user in proptest::option::of("[a-z][a-z0-9._\\\\-]{0,8}"), host in "[a-z0-9][a-z0-9.-]{0,12}|[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}", port in 1..=u16::MAX, socket in proptest::option::of("/[a-z/]{1,10}[a-z]")) {
+        fn an_address_reads_back_what_it_prints(user in proptest::option::of("[a-z][a-z0-9._\\\\-]{0,8}"), host in "[a-z0-9][a-z0-9.-]{0,12}|[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}", port in proptest::option::of(1..=u16::MAX), socket in proptest::option::of("/[a-z/]{1,10}[a-z]")) {
             let address = Address::Ssh { user, host, port, socket };
             prop_assert_eq!(Address::parse(&address.to_string()).unwrap(), address);
         }

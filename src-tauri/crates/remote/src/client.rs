@@ -8,11 +8,15 @@ use std::sync::{
 use berth_core::{Code, Error};
 use russh::{
     client::{DisconnectReason, Handler},
-    keys::PublicKeyOrCertificate,
+    keys::{PublicKey, PublicKeyOrCertificate},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{host_keys::HostKeys, known_hosts};
+use crate::{
+    algorithms,
+    host_keys::{HostKeys, Name},
+    known_hosts,
+};
 
 /// What is known about a connection, shared by its session, its channels and the library's task.
 #[derive(Default)]
@@ -85,8 +89,12 @@ impl Facts {
 
 /// The handler that russh calls for one connection.
 pub(crate) struct Watcher {
-    pub(crate) name: String,
+    pub(crate) name: Name,
     pub(crate) host_keys: HostKeys,
+    /// What an authority of host keys may sign with.
+    pub(crate) signatures: Option<Vec<String>>,
+    /// The least size of an RSA key, in bits.
+    pub(crate) rsa_bits: usize,
     pub(crate) facts: Arc<Facts>,
 }
 
@@ -104,20 +112,37 @@ impl Handler for Watcher {
         &mut self,
         offered: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
-        let PublicKeyOrCertificate::PublicKey { key, .. } = offered else {
-            // None was asked for, so this host does not keep to the protocol.
+        let key = match offered {
+            PublicKeyOrCertificate::PublicKey { key, .. } => key.clone(),
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                PublicKey::from(certificate.public_key().clone())
+            }
+        };
+        let _ = self.facts.fingerprint.set(known_hosts::fingerprint(&key));
+        if let Some(bits) = algorithms::rsa_bits(&key).filter(|bits| *bits < self.rsa_bits) {
             self.facts.refuse(
                 Error::new(
                     Code::Refused,
-                    format!("`{}` shows a host certificate", self.name),
+                    format!("The key of `{}` is too short", self.name.recorded),
                 )
-                .because("host certificates are not honoured yet"),
+                .because(format!(
+                    "it has {bits} bits, and `RequiredRSASize` in the SSH configuration wants {}",
+                    self.rsa_bits
+                ))
+                .hint("The host needs a new key: Ed25519 is the best"),
             );
             return Ok(false);
-        };
-        let _ = self.facts.fingerprint.set(known_hosts::fingerprint(key));
-        let (host_keys, name, key) = (self.host_keys.clone(), self.name.clone(), key.clone());
-        let checked = tokio::task::spawn_blocking(move || host_keys.check(&name, &key)).await;
+        }
+        let (host_keys, name) = (self.host_keys.clone(), self.name.clone());
+        let certificate = offered.certificate().cloned();
+        let signatures = self.signatures.clone();
+        let checked = tokio::task::spawn_blocking(move || match certificate {
+            None => host_keys.check(name, &key),
+            Some(certificate) => {
+                host_keys.check_certificate(&name, &certificate, signatures.as_deref())
+            }
+        })
+        .await;
         match checked {
             Ok(Ok(())) => Ok(true),
             Ok(Err(refusal)) => {

@@ -1,20 +1,27 @@
 //! From an address to a connection that is signed in.
 
-use std::{borrow::Cow, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use berth_core::{Code, Error, Result};
-use russh::{Preferred, cipher, client};
+use berth_core::{ByteStream, Code, Error, Result};
+use russh::client;
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream, lookup_host},
     task::JoinSet,
     time::{sleep, timeout},
 };
 
 use crate::{
-    Address, HostKeys, Lane, SignIn,
+    Address, Family, HostKeys, Lane, Profile, Session, Settings, Via, algorithms,
     client::{Facts, Watcher, reason_text},
-    known_hosts::{self, Record},
-    sign_in,
+    host_keys::{Name, Records},
+    proxy::Said,
+    sign_in::{self, Accepted},
     wire::{FirstWords, Wire},
 };
 
@@ -27,7 +34,7 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 pub(crate) struct Opened {
     pub(crate) handle: client::Handle<Watcher>,
     pub(crate) facts: Arc<Facts>,
-    pub(crate) way: String,
+    pub(crate) accepted: Accepted,
 }
 
 /// Cuts the connection when connecting is given up half-way.
@@ -41,48 +48,109 @@ impl Drop for CutOnDrop {
     }
 }
 
-pub(crate) async fn open(
-    address: &Address,
-    sign_in: &SignIn,
-    host_keys: &HostKeys,
-    lane: Lane,
-) -> Result<Opened> {
+/// Pauses before a server is asked again that has too many sign-ins under way.
+const BUSY_PAUSES: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+    Duration::from_millis(1500),
+];
+
+pub(crate) async fn open(profile: &Profile, lane: Lane) -> Result<Opened> {
+    for pause in BUSY_PAUSES {
+        match open_once(profile, lane).await {
+            Err(e) if e.get_detail("busy").is_some() => sleep(pause).await,
+            other => return other,
+        }
+    }
+    open_once(profile, lane).await
+}
+
+async fn open_once(profile: &Profile, lane: Lane) -> Result<Opened> {
+    let Profile {
+        address,
+        sign_in,
+        host_keys,
+        settings,
+        via,
+    } = profile;
     address.check()?;
-    let name = known_hosts::name_of(&address.host, address.port);
+    let name = host_keys.names(address);
     let records = records(host_keys, &name).await?;
-    let tcp = tcp(address).await?;
+    let config = config(lane, &records, settings)?;
+    let (stream, said): (Box<dyn ByteStream>, Option<Said>) = match via {
+        Via::Direct => (Box::new(tcp(address, settings).await?), None),
+        Via::Command(command) => {
+            let (stream, said) = command.start()?;
+            (Box::new(stream), Some(said))
+        }
+        Via::Jump(jump) => (through(jump, address).await?, None),
+    };
 
     let facts = Arc::new(Facts::default());
     let mut guard = CutOnDrop(Some(facts.clone()));
     let first = FirstWords::default();
-    let wire = Wire::new(tcp, first.clone(), facts.cut.clone());
+    let wire = Wire::new(stream, first.clone(), facts.cut.clone());
     let watcher = Watcher {
         name,
         host_keys: host_keys.clone(),
+        signatures: settings.authority_signatures.clone(),
+        rsa_bits: settings.rsa_bits,
         facts: facts.clone(),
     };
-    let connected = timeout(
-        KEX_TIMEOUT,
-        client::connect_stream(config(lane, &records), wire, watcher),
-    )
-    .await;
+    let connected = timeout(KEX_TIMEOUT, client::connect_stream(config, wire, watcher)).await;
     let mut handle = match connected {
         Ok(Ok(handle)) => handle,
         Ok(Err(e)) => {
             return Err(facts
                 .take_refusal()
-                .unwrap_or_else(|| no_session(address, &first, &e)));
+                .unwrap_or_else(|| by_command(no_session(address, &first, &e), said.as_ref())));
         }
-        Err(_) => return Err(silent(address, &first)),
+        Err(_) => return Err(by_command(silent(address, &first), said.as_ref())),
     };
-    let way = sign_in::sign_in(&mut handle, address, sign_in, &facts).await?;
-    tracing::debug!(host = %address, way, "signed in");
+    let accepted = sign_in::sign_in(&mut handle, address, sign_in, &facts).await?;
+    tracing::debug!(host = %address, way = accepted.way, "signed in");
     guard.0 = None;
-    Ok(Opened { handle, facts, way })
+    Ok(Opened {
+        handle,
+        facts,
+        accepted,
+    })
 }
 
-async fn records(host_keys: &HostKeys, name: &str) -> Result<Vec<Record>> {
-    let (host_keys, name) = (host_keys.clone(), name.to_owned());
+/// A tunnel from a jump host. Its connection carries nothing else, so it may wait for its only reader.
+async fn through(jump: &Profile, to: &Address) -> Result<Box<dyn ByteStream>> {
+    let place = jump.address.place();
+    let tunnel = async {
+        let session = Box::pin(Session::open(jump, Lane::Bulk)).await?;
+        session.tcp(&to.host, to.port).await
+    };
+    tunnel.await.map_err(|e| {
+        let fingerprint = e.get_detail("fingerprint").map(str::to_owned);
+        let name = e.get_detail("host").map(str::to_owned);
+        let e = e.because(format!("`{place}` is a jump host on the way to `{}`", to.place()));
+        match (fingerprint, name) {
+            // A fingerprint alone is meant for the host itself.
+            (Some(fingerprint), Some(name)) if e.code() == Code::HostKeyUnknown => e.hint(format!(
+                "Compare it with what the jump host's owner says, then add `--trust-host-key '{name}={fingerprint}'`"
+            )),
+            _ => e,
+        }
+    })
+}
+
+/// What a ProxyCommand said of its own accord explains more than the silence behind it.
+fn by_command(error: Error, said: Option<&Said>) -> Error {
+    match said {
+        Some(said) => match said.line() {
+            Some(line) => error.because(format!("the ProxyCommand says: `{line}`")),
+            None => error.because("it is reached by a ProxyCommand, which said nothing"),
+        },
+        None => error,
+    }
+}
+
+async fn records(host_keys: &HostKeys, name: &Name) -> Result<Records> {
+    let (host_keys, name) = (host_keys.clone(), name.clone());
     tokio::task::spawn_blocking(move || host_keys.records(&name))
         .await
         .map_err(|e| {
@@ -90,21 +158,13 @@ async fn records(host_keys: &HostKeys, name: &str) -> Result<Vec<Record>> {
         })?
 }
 
-fn config(lane: Lane, records: &[Record]) -> Arc<client::Config> {
-    // AES has its own instructions on every Mac and on every server that runs Windows.
-    const CIPHERS: &[cipher::Name] = &[
-        cipher::AES_256_GCM,
-        cipher::CHACHA20_POLY1305,
-        cipher::AES_256_CTR,
-        cipher::AES_192_CTR,
-        cipher::AES_128_CTR,
-    ];
+fn config(lane: Lane, records: &Records, settings: &Settings) -> Result<Arc<client::Config>> {
     let window_size = match lane {
         // A download is at most one window per round trip: 16 MiB are 160 MB/s at 100 ms.
         Lane::Bulk => 16 << 20,
         Lane::Control | Lane::Streams | Lane::Tunnels => 2 << 20,
     };
-    Arc::new(client::Config {
+    Ok(Arc::new(client::Config {
         client_id: russh::SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-Berth_",
             env!("CARGO_PKG_VERSION")
@@ -114,21 +174,18 @@ fn config(lane: Lane, records: &[Record]) -> Arc<client::Config> {
         channel_buffer_size: 64,
         keepalive_interval: Some(Duration::from_secs(15)),
         keepalive_max: 3,
-        preferred: Preferred {
-            key: Cow::Owned(known_hosts::algorithms(records)),
-            cipher: Cow::Borrowed(CIPHERS),
-            ..Preferred::DEFAULT
-        },
+        preferred: algorithms::preferred(settings, records)?,
         ..Default::default()
-    })
+    }))
 }
 
 /// Connects to the first address of the name that answers.
-async fn tcp(address: &Address) -> Result<TcpStream> {
+async fn tcp(address: &Address, settings: &Settings) -> Result<TcpStream> {
     let place = address.place();
+    let limit = settings.connect_timeout.unwrap_or(TCP_TIMEOUT);
     let no_answer = || {
         Error::new(Code::TimedOut, format!("`{place}` does not answer"))
-            .because(format!("no connection within {} s", TCP_TIMEOUT.as_secs()))
+            .because(format!("no connection within {} s", limit.as_secs()))
             .hint("Is the machine on, is the address right, and does its firewall or network let SSH through from here?")
     };
     let all = async {
@@ -142,11 +199,17 @@ async fn tcp(address: &Address) -> Result<TcpStream> {
                 .because(e.to_string())
                 .hint("Check the spelling; a name of a private network needs its VPN")
             })?;
+        let (family, bind) = (settings.family, settings.bind);
+        let found = found.filter(|to| match family {
+            Family::Any => true,
+            Family::Inet => to.is_ipv4(),
+            Family::Inet6 => to.is_ipv6(),
+        });
         let mut attempts = JoinSet::new();
         for (n, to) in (0u32..).zip(found.take(16)) {
             attempts.spawn(async move {
                 sleep(NEXT_ADDRESS * n).await;
-                (to, TcpStream::connect(to).await)
+                (to, connect(to, bind).await)
             });
         }
         let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();
@@ -162,12 +225,25 @@ async fn tcp(address: &Address) -> Result<TcpStream> {
         }
         Err(unreachable(address, &failures))
     };
-    let stream = timeout(TCP_TIMEOUT, all).await.map_err(|_| no_answer())??;
+    let stream = timeout(limit, all).await.map_err(|_| no_answer())??;
     // Small packets are the rule here; waiting to fill them would cost up to 40 ms each.
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!(error = %e, "nodelay could not be set");
     }
     Ok(stream)
+}
+
+/// From `bind`, where the configuration names an address of this machine.
+async fn connect(to: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(from) = bind else {
+        return TcpStream::connect(to).await;
+    };
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
 }
 
 fn unreachable(address: &Address, failures: &[(SocketAddr, io::Error)]) -> Error {
@@ -237,6 +313,16 @@ fn silent(address: &Address, first: &FirstWords) -> Error {
 }
 
 fn not_ssh(place: &str, line: &str) -> Error {
+    // sshd's own words where too many are signing in at once; it lets nobody in for a moment.
+    if line.contains("MaxStartups") {
+        return Error::new(
+            Code::Unreachable,
+            format!("`{place}` has too many sign-ins under way"),
+        )
+        .because(format!("it said `{line}`"))
+        .hint("Try again in a moment; `MaxStartups` in its sshd_config sets the limit")
+        .detail("busy", "sign-ins");
+    }
     Error::new(
         Code::Unreachable,
         format!("`{place}` answers, but it is not SSH: it said `{line}`"),

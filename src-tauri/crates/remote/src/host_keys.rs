@@ -8,9 +8,12 @@ use std::{
 };
 
 use berth_core::{Code, Error, Result};
-use russh::keys::PublicKey;
+use russh::keys::{Certificate, PublicKey};
 
-use crate::known_hosts::{self, Record, Verdict};
+use crate::{
+    Address, Strict, host_certificate,
+    known_hosts::{self, Record, Role, Verdict},
+};
 
 /// Where host keys are recorded.
 #[derive(Debug, Clone, Default)]
@@ -22,43 +25,222 @@ pub struct HostKeys {
     /// `SHA256:…` that the user gave for this connect. An unknown key that has it is
     /// recorded; it never replaces a recorded key.
     pub trust: Option<String>,
+    /// The name under which the host's keys are recorded, whatever its address (`HostKeyAlias`).
+    pub alias: Option<String>,
+    /// Whether a key that nobody knows may be recorded by itself.
+    pub strict: Strict,
+    /// A file of keys that must never be accepted (`RevokedHostKeys`). Missing, it revokes all.
+    pub revoked: Option<PathBuf>,
+}
+
+/// The names under which one server's keys are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// As in Berth's own record: `host`, `[host]:port` or the alias.
+    pub(crate) recorded: String,
+    /// Without its port, where that is not 22: a key recorded so counts as well, a missing one says nothing.
+    pub(crate) plain: Option<String>,
+    /// What a host certificate has to be made for.
+    pub(crate) principal: String,
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self {
+            recorded: name.to_owned(),
+            plain: None,
+            principal: name.to_owned(),
+        }
+    }
+}
+
+/// What all files say about one server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Records {
+    pub(crate) named: Vec<Record>,
+    /// Under the name without its port.
+    pub(crate) plain: Vec<Record>,
+}
+
+impl Records {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Record> {
+        self.named.iter().chain(&self.plain)
+    }
+
+    pub(crate) fn has_authority(&self) -> bool {
+        self.all().any(|record| record.role == Role::Authority)
+    }
 }
 
 /// How long another process may hold the own file's lock.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 impl HostKeys {
-    /// Every record of `name` in all files. Blocks on the disk.
-    pub(crate) fn records(&self, name: &str) -> Result<Vec<Record>> {
-        let mut records = read(&self.own, name)?;
-        for file in &self.read_only {
-            records.extend(read(file, name)?);
+    /// The name under which a server's keys are recorded, as an error about them names it.
+    #[must_use]
+    pub fn name_of(&self, address: &Address) -> String {
+        self.names(address).recorded
+    }
+
+    pub(crate) fn names(&self, address: &Address) -> Name {
+        match &self.alias {
+            Some(alias) => Name::from(alias.to_lowercase().as_str()),
+            None => Name {
+                recorded: known_hosts::name_of(&address.host, address.port),
+                plain: (address.port != 22).then(|| address.host.to_lowercase()),
+                principal: address.host.to_lowercase(),
+            },
+        }
+    }
+
+    /// Every record of a server in all files. Blocks on the disk.
+    pub(crate) fn records(&self, name: &Name) -> Result<Records> {
+        let mut records = Records::default();
+        for file in std::iter::once(&self.own).chain(&self.read_only) {
+            // A file that is there but cannot be read may hold the very record that says "changed".
+            let text = bytes(file).map_err(|e| {
+                Error::failed(format!(
+                    "The known host keys in `{}` cannot be read",
+                    file.display()
+                ))
+                .because(e.to_string())
+            })?;
+            let text = String::from_utf8_lossy(&text);
+            records
+                .named
+                .extend(known_hosts::lookup(&text, file, &name.recorded));
+            if let Some(plain) = &name.plain {
+                records
+                    .plain
+                    .extend(known_hosts::lookup(&text, file, plain));
+            }
         }
         Ok(records)
     }
 
-    /// Whether the offered key may be used; records it when the user gave its fingerprint.
-    /// Blocks on the disk.
+    /// Whether the offered key may be used; records it when the user gave its fingerprint, or lets every
+    /// new one in. Blocks on the disk.
     ///
     /// # Errors
     /// [`Code::HostKeyUnknown`], [`Code::HostKeyChanged`], [`Code::Refused`] for a revoked
     /// key, or the own file cannot be read or written.
-    pub(crate) fn check(&self, name: &str, offered: &PublicKey) -> Result<()> {
+    pub(crate) fn check(&self, name: impl Into<Name>, offered: &PublicKey) -> Result<()> {
+        let name = name.into();
+        self.not_revoked(&name, offered)?;
         let fingerprint = known_hosts::fingerprint(offered);
         let trusted = self
             .trust
             .as_deref()
             .is_some_and(|t| same_fingerprint(t, &fingerprint));
-        match verdict(&self.records(name)?, name, offered, self.trust.as_deref()) {
-            Err(e) if e.code() == Code::HostKeyUnknown && trusted => self.record(name, offered),
+        match self.verdict(&name, offered) {
+            Err(e)
+                if e.code() == Code::HostKeyUnknown
+                    && (trusted || self.strict == Strict::AcceptNew && self.trust.is_none()) =>
+            {
+                self.record(&name, offered)
+            }
             other => other,
         }
     }
 
-    fn record(&self, name: &str, offered: &PublicKey) -> Result<()> {
+    /// Whether the offered certificate may be used; its key alone is looked at where nobody trusts its
+    /// authority. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`HostKeys::check`], and [`Code::Refused`] for a certificate that is not valid here.
+    pub(crate) fn check_certificate(
+        &self,
+        name: &Name,
+        offered: &Certificate,
+        signatures: Option<&[String]>,
+    ) -> Result<()> {
+        let key = PublicKey::from(offered.public_key().clone());
+        let authority = PublicKey::from(offered.signature_key().clone());
+        self.not_revoked(name, &key)?;
+        self.not_revoked(name, &authority)?;
+        let records = self.records(name)?;
+        for of in [&key, &authority] {
+            if let Some(record) = records
+                .all()
+                .find(|r| r.role == Role::Revoked && r.key.key_data() == of.key_data())
+            {
+                return Err(revoked(&name.recorded, of, &record.place()));
+            }
+        }
+        let trusted = records
+            .all()
+            .find(|r| r.role == Role::Authority && r.key.key_data() == authority.key_data());
+        match trusted {
+            Some(record) => {
+                host_certificate::check(offered, &name.principal, signatures, &record.place())
+            }
+            None => self.check(name.clone(), &key),
+        }
+    }
+
+    fn verdict(&self, name: &Name, offered: &PublicKey) -> Result<()> {
+        let records = self.records(name)?;
+        match verdict(&records.named, &name.recorded, offered, self) {
+            Err(e) if e.code() == Code::HostKeyUnknown => {
+                match known_hosts::judge(&records.plain, offered) {
+                    Verdict::Known => Ok(()),
+                    Verdict::Revoked(record) => {
+                        Err(revoked(&name.recorded, offered, &record.place()))
+                    }
+                    Verdict::Unknown { .. } | Verdict::Changed { .. } => Err(e),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// `RevokedHostKeys`: one key a line, as in a `.pub` file.
+    fn not_revoked(&self, name: &Name, offered: &PublicKey) -> Result<()> {
+        let Some(file) = &self.revoked else {
+            return Ok(());
+        };
+        let refused = |why: String| {
+            Error::new(
+                Code::Refused,
+                format!("Whether the key of `{}` is revoked cannot be told", name.recorded),
+            )
+            .because(why)
+            .hint("`RevokedHostKeys` in the SSH configuration names a file that `ssh` would refuse every host for")
+        };
+        let text = fs::read(file)
+            .map_err(|e| refused(format!("`{}` cannot be read: {e}", file.display())))?;
+        if text.starts_with(b"SSHKRL") {
+            return Err(refused(format!(
+                "`{}` is a binary revocation list, which Berth cannot read yet",
+                file.display()
+            ))
+            .hint("Name a file with one public key a line there"));
+        }
+        for (index, line) in String::from_utf8_lossy(&text).lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let key: PublicKey = line.parse().map_err(|_| {
+                refused(format!(
+                    "line {} of `{}` is no public key",
+                    index + 1,
+                    file.display()
+                ))
+            })?;
+            if key.key_data() == offered.key_data() {
+                let place = format!("line {} of `{}`", index + 1, file.display());
+                return Err(revoked(&name.recorded, offered, &place));
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, name: &Name, offered: &PublicKey) -> Result<()> {
         let failed = |e: io::Error| {
             Error::failed(format!(
-                "The key of `{name}` could not be recorded in `{}`",
+                "The key of `{}` could not be recorded in `{}`",
+                name.recorded,
                 self.own.display()
             ))
             .because(e.to_string())
@@ -68,11 +250,11 @@ impl HostKeys {
         }
         let _lock = lock(&self.own).map_err(failed)?;
         // Under the lock once more: another process may have recorded another key meanwhile.
-        match verdict(&self.records(name)?, name, offered, None) {
+        match self.verdict(name, offered) {
             Err(e) if e.code() == Code::HostKeyUnknown => {}
             other => return other,
         }
-        let line = known_hosts::line(name, offered)
+        let line = known_hosts::line(&name.recorded, offered)
             .ok_or_else(|| failed(io::Error::other("the key cannot be written as text")))?;
         let mut text = bytes(&self.own).map_err(failed)?;
         if !text.is_empty() && !text.ends_with(b"\n") {
@@ -88,19 +270,24 @@ fn same_fingerprint(given: &str, offered: &str) -> bool {
     given.trim().trim_end_matches('=') == offered
 }
 
-fn verdict(records: &[Record], name: &str, offered: &PublicKey, trust: Option<&str>) -> Result<()> {
+fn revoked(name: &str, offered: &PublicKey, place: &str) -> Error {
+    let fingerprint = known_hosts::fingerprint(offered);
+    Error::new(
+        Code::Refused,
+        format!("The key of `{name}` is marked as revoked"),
+    )
+    .because(format!("{place} revokes `{fingerprint}`"))
+    .hint("Somebody decided that this key must never be accepted again; ask the host's owner")
+    .detail("offered", fingerprint)
+    .detail("algorithm", offered.algorithm().to_string())
+}
+
+fn verdict(records: &[Record], name: &str, offered: &PublicKey, keys: &HostKeys) -> Result<()> {
     let fingerprint = known_hosts::fingerprint(offered);
     let algorithm = offered.algorithm().to_string();
     match known_hosts::judge(records, offered) {
         Verdict::Known => Ok(()),
-        Verdict::Revoked(record) => Err(Error::new(
-            Code::Refused,
-            format!("The key of `{name}` is marked as revoked"),
-        )
-        .because(format!("{} revokes `{fingerprint}`", record.place()))
-        .hint("Somebody decided that this key must never be accepted again; ask the host's owner")
-        .detail("offered", fingerprint)
-        .detail("algorithm", algorithm)),
+        Verdict::Revoked(record) => Err(revoked(name, offered, &record.place())),
         Verdict::Changed { expected } => {
             let fingerprints: Vec<_> = expected
                 .iter()
@@ -134,15 +321,20 @@ fn verdict(records: &[Record], name: &str, offered: &PublicKey, trust: Option<&s
             .because(format!("it shows {algorithm} `{fingerprint}`"));
             if let Some(authority) = authorities.first() {
                 error = error.because(format!(
-                    "{} trusts a certificate authority for it, but host certificates are not honoured yet",
+                    "{} trusts a certificate authority for it, but it shows no certificate of that one",
                     authority.place()
                 ));
             }
-            if let Some(given) = trust {
+            if let Some(given) = keys.trust.as_deref() {
                 error = error.because(format!(
                     "the given fingerprint `{}` is another one",
                     given.trim()
                 ));
+            }
+            if keys.strict == Strict::Yes {
+                error = error
+                    .because("`StrictHostKeyChecking yes` in the SSH configuration lets in only known keys")
+                    .detail("strict", "yes");
             }
             Err(error
                 .hint(format!("Compare it with what the host's owner says, then add `--trust-host-key {fingerprint}`"))
@@ -151,22 +343,6 @@ fn verdict(records: &[Record], name: &str, offered: &PublicKey, trust: Option<&s
                 .detail("host", name))
         }
     }
-}
-
-fn read(file: &Path, name: &str) -> Result<Vec<Record>> {
-    // A file that is there but cannot be read may hold the very record that says "changed".
-    let text = bytes(file).map_err(|e| {
-        Error::failed(format!(
-            "The known host keys in `{}` cannot be read",
-            file.display()
-        ))
-        .because(e.to_string())
-    })?;
-    Ok(known_hosts::lookup(
-        &String::from_utf8_lossy(&text),
-        file,
-        name,
-    ))
 }
 
 fn bytes(file: &Path) -> io::Result<Vec<u8>> {
@@ -236,6 +412,7 @@ mod tests {
             own: folder.join("berth/known_hosts"),
             read_only: vec![folder.join("user")],
             trust,
+            ..HostKeys::default()
         }
     }
 
@@ -318,7 +495,7 @@ mod tests {
         std::thread::scope(|scope| {
             for n in 0..8 {
                 let keys = in_folder(folder.path(), Some(known_hosts::fingerprint(&key(ED))));
-                scope.spawn(move || keys.check(&format!("h{n}"), &key(ED)).unwrap());
+                scope.spawn(move || keys.check(format!("h{n}").as_str(), &key(ED)).unwrap());
             }
         });
         let text = fs::read_to_string(folder.path().join("berth/known_hosts")).unwrap();
@@ -354,7 +531,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(e.code(), Code::HostKeyUnknown);
         assert!(
-            e.to_string().contains("not honoured yet"),
+            e.to_string().contains("shows no certificate"),
             "silence would look as if the line did not exist: {e}"
         );
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::{
-    Algorithm, HashAlg, PublicKey,
+    HashAlg, PublicKey,
     ssh_key::known_hosts::{Entry, HostPatterns, Marker},
 };
 use sha1::Sha1;
@@ -183,26 +183,6 @@ pub(crate) fn judge<'a>(records: &'a [Record], offered: &PublicKey) -> Verdict<'
     }
 }
 
-/// The host key algorithms to ask for: those of recorded keys first, or a host with two
-/// keys would look changed.
-pub(crate) fn algorithms(records: &[Record]) -> Vec<Algorithm> {
-    let recorded = |algorithm: &Algorithm| {
-        records.iter().filter(|r| r.role == Role::Key).any(|r| {
-            match (r.key.algorithm(), algorithm) {
-                (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
-                (recorded, wanted) => recorded == *wanted,
-            }
-        })
-    };
-    // An RSA signature over SHA-1 proves nothing any more.
-    let all = russh::Preferred::DEFAULT
-        .key
-        .iter()
-        .filter(|a| !matches!(a, Algorithm::Rsa { hash: None }));
-    let (first, rest): (Vec<_>, Vec<_>) = all.cloned().partition(recorded);
-    first.into_iter().chain(rest).collect()
-}
-
 /// The line that records `key` for `name`; `None` where the key cannot be written.
 pub(crate) fn line(name: &str, key: &PublicKey) -> Option<String> {
     let openssh = key.to_openssh().ok()?;
@@ -302,7 +282,6 @@ mod tests {
             matches!(judge(&known, &key(ecdsa)), Verdict::Changed { .. }),
             "whoever answers in the host's place would simply offer another kind of key"
         );
-        assert_eq!(algorithms(&known).first(), Some(&Algorithm::Ed25519));
     }
 
     #[test]

@@ -19,20 +19,33 @@
 )]
 
 mod address;
+mod agent;
+mod algorithms;
 mod channel;
 mod client;
 mod connect;
 mod exec;
+mod host_certificate;
 mod host_keys;
 mod inbox;
 mod key_file;
 mod known_hosts;
+mod legacy_pem;
+mod profile;
+mod proxy;
+mod questions;
 mod session;
 mod sign_in;
+mod ssh_config;
+mod tokens;
 mod wire;
 
 pub use address::Address;
 pub use exec::{ExecLimits, Output};
 pub use host_keys::HostKeys;
+pub use profile::{Found, Given, Local, Profile, Via, Wanted, resolve};
+pub use proxy::ProxyCommand;
+pub use questions::{Ask, Prompt, Question};
 pub use session::{Lane, Session};
 pub use sign_in::SignIn;
+pub use ssh_config::{Family, Jump, Method, Settings, Strict};

@@ -16,11 +16,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Address, ExecLimits, HostKeys, Output, SignIn,
+    Address, ExecLimits, HostKeys, Output, Profile, SignIn,
     channel::{Budget, Carries, ChannelStream, Overflow},
     client::{Facts, Watcher, reason_text},
     connect,
     exec::{self, Broken},
+    sign_in::Accepted,
 };
 
 /// What a connection is for. Everything on one connection shares its order of bytes, so
@@ -88,7 +89,7 @@ struct Inner {
     facts: Arc<Facts>,
     lane: Lane,
     place: String,
-    way: String,
+    accepted: Accepted,
     slots: Arc<Semaphore>,
 }
 
@@ -133,13 +134,24 @@ impl Session {
         host_keys: &HostKeys,
         lane: Lane,
     ) -> Result<Self> {
-        let opened = connect::open(address, sign_in, host_keys, lane).await?;
+        let profile = Profile::direct(address.clone(), sign_in.clone(), host_keys.clone());
+        Self::open(&profile, lane).await
+    }
+
+    /// As [`Session::connect`], by the way that a profile describes. A jump host on it is a connection of
+    /// its own, which ends with this one; each has these limits for itself, TCP the configuration's
+    /// `ConnectTimeout` where that says one.
+    ///
+    /// # Errors
+    /// As [`Session::connect`]; what a jump host or a ProxyCommand says is among the causes.
+    pub async fn open(profile: &Profile, lane: Lane) -> Result<Self> {
+        let opened = connect::open(profile, lane).await?;
         Ok(Self(Arc::new(Inner {
             handle: opened.handle,
             facts: opened.facts,
             lane,
-            place: address.place(),
-            way: opened.way,
+            place: profile.address.place(),
+            accepted: opened.accepted,
             slots: Arc::new(Semaphore::new(SLOTS)),
         })))
     }
@@ -236,7 +248,9 @@ impl Session {
     /// [`Code::Unreachable`] when nothing answers there, [`Code::Refused`] when the host
     /// forbids forwarding, [`Code::TimedOut`] after 15 s.
     pub async fn tcp(&self, host: &str, port: u16) -> Result<Box<dyn ByteStream>> {
-        let channel = self.open(Target::Tcp(host.to_owned(), port)).await?;
+        let channel = self
+            .open_channel(Target::Tcp(host.to_owned(), port))
+            .await?;
         Ok(self.stream(channel, Carries::Tunnel))
     }
 
@@ -246,7 +260,7 @@ impl Session {
     /// # Errors
     /// As [`Session::tcp`].
     pub async fn unix(&self, path: &str) -> Result<Box<dyn ByteStream>> {
-        let channel = self.open(Target::Unix(path.to_owned())).await?;
+        let channel = self.open_channel(Target::Unix(path.to_owned())).await?;
         Ok(self.stream(channel, Carries::Tunnel))
     }
 
@@ -327,7 +341,19 @@ impl Session {
     /// The way in that the host accepted, as `key /home/me/.ssh/id_ed25519`, `agent` or `password`.
     #[must_use]
     pub fn sign_in_way(&self) -> &str {
-        &self.0.way
+        &self.0.accepted.way
+    }
+
+    /// Whether the password was needed to sign in.
+    #[must_use]
+    pub fn used_password(&self) -> bool {
+        self.0.accepted.password
+    }
+
+    /// Whether somebody had to answer the host's questions: such a connection cannot be made again without them.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.0.accepted.personal
     }
 
     /// What the server calls itself, as `SSH-2.0-OpenSSH_for_Windows_9.5`.
@@ -384,7 +410,7 @@ impl Session {
     async fn open_command(&self) -> Result<Channel<Msg>> {
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.open(Target::Command).await {
+            match self.open_channel(Target::Command).await {
                 Err(e) if e.get_detail("full").is_some() && pause <= FULL_WAIT => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -396,7 +422,7 @@ impl Session {
 
     /// Opens a channel. The asking runs in a task of its own: when the caller goes away
     /// before the host answered, the channel is closed as soon as it is there.
-    async fn open(&self, target: Target) -> Result<Channel<Msg>> {
+    async fn open_channel(&self, target: Target) -> Result<Channel<Msg>> {
         let what = target.to_string();
         let inner = self.0.clone();
         let is_command = matches!(target, Target::Command);

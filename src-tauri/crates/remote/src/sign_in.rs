@@ -8,34 +8,55 @@ use std::{
 
 use berth_core::{Code, Error, Result, Secret};
 use russh::{
-    MethodKind, MethodSet,
+    AgentAuthError, MethodKind, MethodSet,
     client::{AuthResult, Handle, KeyboardInteractiveAuthResponse},
-    keys::{
-        self, Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey,
-        agent::{AgentIdentity, client::AgentClient},
-    },
+    keys::{Algorithm, Certificate, HashAlg, PublicKey, agent::AgentIdentity},
 };
 use secrecy::ExposeSecret;
-use tokio::{net::UnixStream, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    Address,
+    Address, Ask, Method, Prompt, Question,
+    agent::{self, Agent, Hand},
     client::{Facts, Watcher, reason_text},
     key_file,
+    ssh_config::beside,
 };
 
-/// What a user has to sign in with. Tried in this order: keys of the agent that match an
-/// identity, the identities, the other keys of the agent, the password.
+/// What a user has to sign in with. Tried in this order: certificates, keys of the agent that match an
+/// identity, the identities, the other keys of the agent, the password, questions.
 #[derive(Debug, Clone, Default)]
 pub struct SignIn {
-    /// Private key files.
+    /// Private key files. A `-cert.pub` beside one counts as its certificate; a public key stands for
+    /// the key of the agent that it belongs to.
     pub identities: Vec<PathBuf>,
+    /// More certificates, for keys among the identities or in the agent (`CertificateFile`).
+    pub certificates: Vec<PathBuf>,
+    /// Whether keys of the agent that match no identity stay untried (`IdentitiesOnly`).
+    pub identities_only: bool,
     /// The socket of an SSH agent.
     pub agent: Option<PathBuf>,
     /// The user's password on the host.
     pub password: Option<Secret>,
     /// The passphrase of the identities.
     pub passphrase: Option<Secret>,
+    /// The ways that may be tried, best first; all where nothing is said.
+    pub methods: Option<Vec<Method>>,
+    /// The algorithms that a key may sign with (`PubkeyAcceptedAlgorithms`); all but SHA-1 where nothing is said.
+    pub key_algorithms: Option<Vec<String>>,
+    /// Who answers what a host asks beyond a password.
+    pub ask: Option<Arc<dyn Ask>>,
+}
+
+/// How signing in went.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Accepted {
+    /// The ways that were accepted, in words.
+    pub(crate) way: String,
+    /// Whether the password was one of them.
+    pub(crate) password: bool,
+    /// Whether somebody had to answer: it cannot be repeated without them.
+    pub(crate) personal: bool,
 }
 
 /// For one way to sign in.
@@ -44,21 +65,26 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// For a signature of the agent, which may ask its owner for a finger or a click.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// For the agent to list its keys.
-const AGENT_ANSWER: Duration = Duration::from_secs(5);
-
-/// Keys that are offered at most. Servers end the connection after `MaxAuthTries`
-/// failures, 6 by default, and a password needs its own.
+/// Keys that are offered at most where a password is there as well. Servers end the connection after
+/// `MaxAuthTries` failures, 6 by default, and a password needs its own.
 const MOST_KEYS: usize = 5;
 
+/// Keys that are offered at most otherwise: the server counts, as it does for `ssh`.
+const MOST_KEYS_ALONE: usize = 32;
+
 /// Rounds of questions that a server may ask before it is given up.
-const MOST_ROUNDS: usize = 6;
+const MOST_ROUNDS: usize = 8;
 
-type Agent = AgentClient<UnixStream>;
-
+#[derive(Clone)]
 enum Attempt {
-    AgentKey { key: PublicKey, label: String },
-    KeyFile(PathBuf),
+    /// A key or certificate that the agent has.
+    Agent(Box<AgentIdentity>),
+    /// A certificate of a file; the agent has its key.
+    CertificateByAgent(PathBuf, Box<Certificate>),
+    /// A certificate of a file and the file of its key.
+    CertificateFile(PathBuf, Box<Certificate>, PathBuf),
+    /// A key file, and its public half where that can be read.
+    KeyFile(PathBuf, Option<PublicKey>),
     Password,
     Questions,
 }
@@ -66,9 +92,21 @@ enum Attempt {
 impl Attempt {
     fn method(&self) -> MethodKind {
         match self {
-            Self::AgentKey { .. } | Self::KeyFile(_) => MethodKind::PublicKey,
             Self::Password => MethodKind::Password,
             Self::Questions => MethodKind::KeyboardInteractive,
+            _ => MethodKind::PublicKey,
+        }
+    }
+
+    /// The plain key that it offers.
+    fn plain_key(&self) -> Option<PublicKey> {
+        match self {
+            Self::Agent(identity) => match identity.as_ref() {
+                AgentIdentity::PublicKey { key, .. } => Some(key.clone()),
+                AgentIdentity::Certificate { .. } => None,
+            },
+            Self::KeyFile(_, key) => key.clone(),
+            _ => None,
         }
     }
 }
@@ -92,12 +130,16 @@ pub(crate) async fn sign_in(
     address: &Address,
     with: &SignIn,
     facts: &Facts,
-) -> Result<String> {
+) -> Result<Accepted> {
     let mut problems: Vec<Error> = Vec::new();
     let mut agent = None;
     let mut agent_keys = Vec::new();
-    if let Some(socket) = &with.agent {
-        match open_agent(socket, handle).await {
+    let by_key = with
+        .methods
+        .as_ref()
+        .is_none_or(|m| m.contains(&Method::PublicKey));
+    if let Some(socket) = with.agent.as_ref().filter(|_| by_key) {
+        match agent::open(socket, handle).await {
             Ok((client, keys)) => {
                 agent = Some(client);
                 agent_keys = keys;
@@ -105,18 +147,28 @@ pub(crate) async fn sign_in(
             Err(e) => problems.push(e),
         }
     }
-    let mut attempts = plan(with, agent_keys).await;
+    let mut attempts = plan(with, agent_keys, &mut problems).await;
     let mut allowed: Option<MethodSet> = None;
     let mut tried: Vec<String> = Vec::new();
     let mut accepted: Vec<String> = Vec::new();
+    let mut result = Accepted::default();
+    let mut refused_keys: Vec<PublicKey> = Vec::new();
     let mut keys_offered = 0;
+    let most_keys = if with.password.is_some() {
+        MOST_KEYS
+    } else {
+        MOST_KEYS_ALONE
+    };
     // Refused by servers that do not take this method yet.
     let mut postponed: Vec<Attempt> = Vec::new();
 
     if attempts.is_empty() {
         // Some servers want nothing; the others tell here what they want.
         match timeout(TIMEOUT, handle.authenticate_none(&address.user)).await {
-            Ok(Ok(AuthResult::Success)) => return Ok("no credentials".to_owned()),
+            Ok(Ok(AuthResult::Success)) => {
+                result.way = "no credentials".to_owned();
+                return Ok(result);
+            }
             Ok(Ok(AuthResult::Failure {
                 remaining_methods, ..
             })) => allowed = Some(remaining_methods),
@@ -129,16 +181,24 @@ pub(crate) async fn sign_in(
     // first and the key then.
     while let Some(index) = attempts.iter().position(|a| {
         allowed.as_ref().is_none_or(|set| set.contains(&a.method()))
-            && (a.method() != MethodKind::PublicKey || keys_offered < MOST_KEYS)
+            && (a.method() != MethodKind::PublicKey || keys_offered < most_keys)
     }) {
         let attempt = attempts.remove(index);
-        if attempt.method() == MethodKind::PublicKey {
-            keys_offered += 1;
+        let key = attempt.plain_key();
+        // A key that the agent has and the server refused is no better from its file.
+        if let Some(key) = &key
+            && refused_keys.iter().any(|k| k.key_data() == key.key_data())
+        {
+            continue;
         }
-        match try_one(handle, address, with, &mut agent, &attempt).await? {
+        let is_key = attempt.method() == MethodKind::PublicKey;
+        keys_offered += usize::from(is_key);
+        match try_one(handle, address, with, &mut agent, &attempt, &mut result).await? {
             Outcome::Accepted(way) => {
+                result.password |= uses_password(&attempt, &way);
                 accepted.push(way);
-                return Ok(accepted.join(" and "));
+                result.way = accepted.join(" and ");
+                return Ok(result);
             }
             Outcome::Refused {
                 tried: way,
@@ -149,10 +209,13 @@ pub(crate) async fn sign_in(
                     return Err(ended(address, facts, &tried, &way));
                 }
                 if partial {
+                    result.password |= uses_password(&attempt, &way);
                     accepted.push(way);
                     attempts.splice(..0, postponed.drain(..));
                 } else {
-                    if !left.contains(&attempt.method()) {
+                    if left.contains(&attempt.method()) {
+                        refused_keys.extend(key);
+                    } else {
                         postponed.push(attempt);
                     }
                     tried.push(way);
@@ -160,9 +223,7 @@ pub(crate) async fn sign_in(
                 allowed = Some(left);
             }
             Outcome::Skipped(problem) => {
-                if matches!(attempt, Attempt::KeyFile(_)) {
-                    keys_offered -= 1;
-                }
+                keys_offered -= usize::from(is_key);
                 problems.push(problem);
             }
         }
@@ -179,75 +240,126 @@ pub(crate) async fn sign_in(
     ))
 }
 
-/// The attempts in their order, without repeating a key.
-async fn plan(with: &SignIn, agent_keys: Vec<(PublicKey, String)>) -> Vec<Attempt> {
-    let identities = with.identities.clone();
-    let public = tokio::task::spawn_blocking(move || {
-        identities
-            .iter()
-            .map(|path| key_file::public_half(path))
-            .collect::<Vec<_>>()
-    })
-    .await
-    .unwrap_or_default();
-    let is_identity = |key: &PublicKey| {
-        public
-            .iter()
-            .flatten()
-            .any(|p| p.key_data() == key.key_data())
-    };
-    let (matching, other): (Vec<_>, Vec<_>) = agent_keys
-        .into_iter()
-        .partition(|(key, _)| is_identity(key));
-    let by_agent = |(key, label)| Attempt::AgentKey { key, label };
-    let mut attempts: Vec<Attempt> = matching.into_iter().map(by_agent).collect();
-    attempts.extend(with.identities.iter().cloned().map(Attempt::KeyFile));
-    attempts.extend(other.into_iter().map(by_agent));
-    if with.password.is_some() {
-        attempts.extend([Attempt::Password, Attempt::Questions]);
-    }
-    attempts
+fn uses_password(attempt: &Attempt, way: &str) -> bool {
+    matches!(attempt, Attempt::Password)
+        || matches!(attempt, Attempt::Questions) && way == PASSWORD_ASKED
 }
 
-async fn open_agent(
-    socket: &Path,
-    handle: &Handle<Watcher>,
-) -> Result<(Agent, Vec<(PublicKey, String)>)> {
-    let failed = |why: String| {
-        Error::failed(format!(
-            "The SSH agent at `{}` does not answer",
-            socket.display()
-        ))
-        .because(why)
-    };
-    let ask = async {
-        let mut agent = Agent::connect_uds(socket)
-            .await
-            .map_err(|e| failed(e.to_string()))?;
-        // Keys that are bound to one destination are only shown on a bound connection.
-        // Agents that do not know this extension refuse it, which does no harm.
-        if let Some(binding) = handle.agent_session_binding() {
-            match agent.bind_session(binding, false).await {
-                Ok(()) | Err(keys::Error::AgentFailure) => {}
-                Err(e) => return Err(failed(e.to_string())),
-            }
+/// The files among what somebody has to sign in with, read.
+#[derive(Default)]
+struct Files {
+    /// Each identity's public half, as far as it can be read without its passphrase.
+    public: Vec<(PathBuf, Option<PublicKey>)>,
+    certificates: Vec<(PathBuf, Certificate)>,
+    problems: Vec<Error>,
+}
+
+fn read_files(identities: &[PathBuf], certificates: &[PathBuf]) -> Files {
+    let mut files = Files::default();
+    for path in identities {
+        let beside_it = beside(path, "-cert.pub");
+        if let Ok(certificate) = key_file::certificate(&beside_it) {
+            files.certificates.push((beside_it, certificate));
         }
-        let identities = agent
-            .request_identities()
-            .await
-            .map_err(|e| failed(e.to_string()))?;
-        let keys = identities
-            .into_iter()
-            .filter_map(|identity| match identity {
-                AgentIdentity::PublicKey { key, comment } => Some((key, comment)),
-                AgentIdentity::Certificate { .. } => None,
-            })
-            .collect();
-        Ok((agent, keys))
-    };
-    timeout(AGENT_ANSWER, ask)
+        files
+            .public
+            .push((path.clone(), key_file::public_half(path)));
+    }
+    for path in certificates {
+        match key_file::certificate(path) {
+            Ok(certificate) => files.certificates.push((path.clone(), certificate)),
+            Err(problem) => files.problems.push(problem),
+        }
+    }
+    files
+}
+
+/// The attempts in their order, without repeating a key.
+async fn plan(
+    with: &SignIn,
+    agent_keys: Vec<AgentIdentity>,
+    problems: &mut Vec<Error>,
+) -> Vec<Attempt> {
+    let (identities, certificates) = (with.identities.clone(), with.certificates.clone());
+    let mut files = tokio::task::spawn_blocking(move || read_files(&identities, &certificates))
         .await
-        .map_err(|_| failed(format!("no answer within {} s", AGENT_ANSWER.as_secs())))?
+        .unwrap_or_default();
+    problems.append(&mut files.problems);
+    let same = |a: &PublicKey, b: &PublicKey| a.key_data() == b.key_data();
+    let mut attempts: Vec<Attempt> = Vec::new();
+
+    for (path, certificate) in files.certificates {
+        let key = PublicKey::from(certificate.public_key().clone());
+        let held = agent_keys.iter().any(
+            |identity| matches!(identity, AgentIdentity::PublicKey { key: k, .. } if same(k, &key)),
+        );
+        let file = files
+            .public
+            .iter()
+            .find(|(_, public)| public.as_ref().is_some_and(|p| same(p, &key)));
+        match (held, file) {
+            (true, _) => {
+                attempts.push(Attempt::CertificateByAgent(path, Box::new(certificate)));
+            }
+            (false, Some((file, _))) => attempts.push(Attempt::CertificateFile(
+                path,
+                Box::new(certificate),
+                file.clone(),
+            )),
+            (false, None) => problems.push(
+                Error::failed(format!(
+                    "The certificate `{}` belongs to a key that is not here",
+                    path.display()
+                ))
+                .hint("Name its key file with `--identity` or `IdentityFile`, or add the key to the SSH agent"),
+            ),
+        }
+    }
+    let (matching, other): (Vec<_>, Vec<_>) = agent_keys.into_iter().partition(|identity| {
+        let key = agent::public(identity);
+        files
+            .public
+            .iter()
+            .any(|(_, public)| public.as_ref().is_some_and(|p| same(p, &key)))
+    });
+    let is_held = |key: &Option<PublicKey>| {
+        key.as_ref()
+            .is_some_and(|key| matching.iter().any(|i| same(&agent::public(i), key)))
+    };
+    let own: Vec<_> = files
+        .public
+        .iter()
+        // A public key only says which key of the agent is meant.
+        .filter(|(path, key)| !(is_held(key) && key_file::is_public(path)))
+        .map(|(path, key)| Attempt::KeyFile(path.clone(), key.clone()))
+        .collect();
+    let by_agent = |identity| Attempt::Agent(Box::new(identity));
+    attempts.extend(matching.into_iter().map(by_agent));
+    attempts.extend(own);
+    if !with.identities_only {
+        attempts.extend(other.into_iter().map(by_agent));
+    }
+    if with.password.is_some() {
+        attempts.push(Attempt::Password);
+    }
+    if with.password.is_some() || with.ask.is_some() {
+        attempts.push(Attempt::Questions);
+    }
+    if let Some(methods) = &with.methods {
+        let place = |attempt: &Attempt| {
+            methods.iter().position(|m| {
+                attempt.method()
+                    == match m {
+                        Method::PublicKey => MethodKind::PublicKey,
+                        Method::Password => MethodKind::Password,
+                        Method::Questions => MethodKind::KeyboardInteractive,
+                    }
+            })
+        };
+        attempts.retain(|attempt| place(attempt).is_some());
+        attempts.sort_by_key(place);
+    }
+    attempts
 }
 
 async fn try_one(
@@ -256,46 +368,54 @@ async fn try_one(
     with: &SignIn,
     agent: &mut Option<Agent>,
     attempt: &Attempt,
+    result: &mut Accepted,
 ) -> Result<Outcome> {
     match attempt {
-        Attempt::AgentKey { key, label } => {
+        Attempt::Agent(identity) => {
             let Some(agent) = agent else {
                 return Ok(Outcome::Skipped(Error::failed("There is no agent")));
             };
-            let way = if label.is_empty() {
-                "agent".to_owned()
-            } else {
-                format!("agent ({})", label.escape_debug())
-            };
-            let hash = rsa_hash(handle, &key.algorithm()).await;
-            match timeout(
-                AGENT_TIMEOUT,
-                handle.authenticate_publickey_with(&address.user, key.clone(), hash, agent),
+            let way = agent::label(identity);
+            let mut hand = Hand::Agent(agent, identity.clone());
+            offer(
+                handle,
+                address,
+                with,
+                identity.as_ref().clone(),
+                way,
+                &mut hand,
             )
             .await
-            {
-                Err(_) => Err(slow(address, &way)),
-                Ok(Ok(result)) => Ok(outcome(result, way)),
-                Ok(Err(e)) => Ok(Outcome::Skipped(
-                    Error::failed(format!("The SSH agent did not sign with {way}"))
-                        .because(e.to_string()),
-                )),
-            }
         }
-        Attempt::KeyFile(path) => {
+        Attempt::CertificateByAgent(path, certificate) => {
+            let Some(agent) = agent else {
+                return Ok(Outcome::Skipped(Error::failed("There is no agent")));
+            };
+            let way = format!("certificate {} (key of the agent)", path.display());
+            let key = PublicKey::from(certificate.public_key().clone());
+            let mut hand = Hand::Agent(agent, Box::new(key.into()));
+            let identity = AgentIdentity::from(certificate.as_ref().clone());
+            offer(handle, address, with, identity, way, &mut hand).await
+        }
+        Attempt::CertificateFile(path, certificate, key) => {
+            let way = format!("certificate {}", path.display());
+            let identity = AgentIdentity::from(certificate.as_ref().clone());
+            key_of_file(handle, address, with, identity, way, key).await
+        }
+        Attempt::KeyFile(path, Some(public)) => {
+            let way = format!("key {}", path.display());
+            key_of_file(handle, address, with, public.clone().into(), way, path).await
+        }
+        // Its public half cannot be read without the key itself.
+        Attempt::KeyFile(path, None) => {
             let key = match key_file::load(path, with.passphrase.as_ref()).await {
                 Ok(key) => key,
                 Err(problem) => return Ok(Outcome::Skipped(problem)),
             };
-            let hash = rsa_hash(handle, &key.algorithm()).await;
             let way = format!("key {}", path.display());
-            let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-            finish(
-                address,
-                way,
-                handle.authenticate_publickey(&address.user, key),
-            )
-            .await
+            let identity = key.public_key().clone().into();
+            let mut hand = Hand::Key(Arc::new(key));
+            offer(handle, address, with, identity, way, &mut hand).await
         }
         Attempt::Password => {
             let Some(password) = &with.password else {
@@ -308,14 +428,90 @@ async fn try_one(
             )
             .await
         }
-        Attempt::Questions => {
-            let Some(password) = &with.password else {
-                return Ok(Outcome::Skipped(Error::failed("There is no password")));
-            };
-            timeout(TIMEOUT, questions(handle, address, password))
-                .await
-                .map_err(|_| slow(address, "password (asked for)"))?
+        Attempt::Questions => questions(handle, address, with, result).await,
+    }
+}
+
+/// A key whose public half is known. A key that lacks its passphrase is offered all the same: only when the
+/// server would take it does the passphrase matter.
+async fn key_of_file(
+    handle: &mut Handle<Watcher>,
+    address: &Address,
+    with: &SignIn,
+    identity: AgentIdentity,
+    way: String,
+    path: &Path,
+) -> Result<Outcome> {
+    match key_file::load(path, with.passphrase.as_ref()).await {
+        Ok(key) => {
+            let mut hand = Hand::Key(Arc::new(key));
+            offer(handle, address, with, identity, way, &mut hand).await
         }
+        Err(problem) if problem.code() == Code::PassphraseNeeded => {
+            match offer(handle, address, with, identity, way, &mut Hand::Nobody).await? {
+                Outcome::Skipped(_) => Ok(Outcome::Skipped(problem)),
+                other => Ok(other),
+            }
+        }
+        Err(problem) => Ok(Outcome::Skipped(problem)),
+    }
+}
+
+/// Offers a key or certificate, and signs where the server takes it.
+async fn offer(
+    handle: &mut Handle<Watcher>,
+    address: &Address,
+    with: &SignIn,
+    identity: AgentIdentity,
+    way: String,
+    hand: &mut Hand<'_>,
+) -> Result<Outcome> {
+    let algorithm = agent::public(&identity).algorithm();
+    let is_certificate = matches!(identity, AgentIdentity::Certificate { .. });
+    let hash = match hash(handle, &algorithm, is_certificate, with).await {
+        Ok(hash) => hash,
+        Err(problem) => {
+            return Ok(Outcome::Skipped(
+                problem.context(format!("{way} stays untried")),
+            ));
+        }
+    };
+    let by_agent = matches!(hand, Hand::Agent(..));
+    let asked = async {
+        match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                handle
+                    .authenticate_publickey_with(&address.user, key, hash, hand)
+                    .await
+            }
+            AgentIdentity::Certificate { certificate, .. } => {
+                handle
+                    .authenticate_certificate_with(&address.user, certificate, hash, hand)
+                    .await
+            }
+        }
+    };
+    match timeout(AGENT_TIMEOUT, asked).await {
+        Err(_) => Err(slow(address, &way)),
+        Ok(Ok(result)) => Ok(outcome(result, way)),
+        // The connection is gone; the caller sees that and tells why.
+        Ok(Err(AgentAuthError::Send(_))) => Ok(gone(way)),
+        Ok(Err(e)) => Ok(Outcome::Skipped(
+            Error::failed(if by_agent {
+                format!("The SSH agent did not sign with {way}")
+            } else {
+                format!("{way} did not sign")
+            })
+            .because(e.to_string()),
+        )),
+    }
+}
+
+fn gone(way: String) -> Outcome {
+    Outcome::Refused {
+        tried: way,
+        left: MethodSet::empty(),
+        partial: false,
     }
 }
 
@@ -327,12 +523,7 @@ async fn finish(
     match timeout(TIMEOUT, asked).await {
         Err(_) => Err(slow(address, &way)),
         Ok(Ok(result)) => Ok(outcome(result, way)),
-        // The connection is gone; the caller sees that and tells why.
-        Ok(Err(_)) => Ok(Outcome::Refused {
-            tried: way,
-            left: MethodSet::empty(),
-            partial: false,
-        }),
+        Ok(Err(_)) => Ok(gone(way)),
     }
 }
 
@@ -350,79 +541,158 @@ fn outcome(result: AuthResult, way: String) -> Outcome {
     }
 }
 
-/// Answers exactly one hidden question with the password. Anything else, such as a one-time
-/// code, is not what the password was given for.
+const PASSWORD_ASKED: &str = "password (asked for)";
+
+/// Answers one hidden question with the password. Anything else, such as a one-time code, is not what the
+/// password was given for: it is asked from the user, where somebody is there.
 async fn questions(
     handle: &mut Handle<Watcher>,
     address: &Address,
-    password: &Secret,
+    with: &SignIn,
+    result: &mut Accepted,
 ) -> Result<Outcome> {
-    let way = "password (asked for)".to_owned();
+    let mut way = PASSWORD_ASKED.to_owned();
     let mut answered = false;
-    let mut reply = handle
-        .authenticate_keyboard_interactive_start(&address.user, None::<String>)
-        .await;
+    let mut reply = timeout(
+        TIMEOUT,
+        handle.authenticate_keyboard_interactive_start(&address.user, None::<String>),
+    )
+    .await;
     for _ in 0..MOST_ROUNDS {
-        match reply {
-            Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(Outcome::Accepted(way)),
-            Ok(KeyboardInteractiveAuthResponse::Failure {
+        let (title, instructions, prompts) = match reply {
+            Err(_) => return Err(slow(address, &way)),
+            Ok(Err(_)) => return Ok(gone(way)),
+            Ok(Ok(KeyboardInteractiveAuthResponse::Success)) => return Ok(Outcome::Accepted(way)),
+            Ok(Ok(KeyboardInteractiveAuthResponse::Failure {
                 remaining_methods,
                 partial_success,
-            }) => {
+            })) => {
                 return Ok(Outcome::Refused {
                     tried: way,
                     left: remaining_methods,
                     partial: partial_success,
                 });
             }
-            Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => {
-                let answers = match prompts.as_slice() {
-                    [] => Vec::new(),
-                    [prompt] if !prompt.echo && !answered => {
-                        answered = true;
-                        vec![password.expose_secret().to_owned()]
-                    }
-                    other => {
-                        let asked: Vec<_> = other
-                            .iter()
-                            .map(|p| format!("`{}`", p.prompt.trim().escape_debug()))
-                            .collect();
-                        return Err(Error::new(
-                            Code::SignInRefused,
-                            format!("`{}` asks for more than a password", address.place()),
-                        )
-                        .because(format!("it asks {}", asked.join(", ")))
-                        .hint("Signing in with a one-time code is not possible yet; a key is"));
-                    }
+            Ok(Ok(KeyboardInteractiveAuthResponse::InfoRequest {
+                name,
+                instructions,
+                prompts,
+            })) => (name, instructions, prompts),
+        };
+        let answers: Vec<Secret> = match (prompts.as_slice(), &with.password, &with.ask) {
+            ([], _, _) => Vec::new(),
+            ([prompt], Some(password), _) if !prompt.echo && !answered => {
+                answered = true;
+                vec![password.clone()]
+            }
+            // Whoever asked for the connection asks for the password then, and can keep it.
+            ([prompt], None, _)
+                if !prompt.echo && prompt.prompt.to_lowercase().contains("password") =>
+            {
+                return Ok(Outcome::Skipped(Error::new(
+                    Code::SignInRefused,
+                    format!("`{}` asks for the password", address.place()),
+                )));
+            }
+            (_, _, Some(ask)) => {
+                "questions".clone_into(&mut way);
+                result.personal = true;
+                let question = Question {
+                    from: address.to_string(),
+                    title,
+                    instructions,
+                    prompts: prompts
+                        .iter()
+                        .map(|p| Prompt {
+                            text: p.prompt.clone(),
+                            hidden: !p.echo,
+                        })
+                        .collect(),
                 };
-                reply = handle
-                    .authenticate_keyboard_interactive_respond(answers)
-                    .await;
+                let wanted = question.prompts.len();
+                let answers = ask.ask(question).await?;
+                if answers.len() != wanted {
+                    return Err(Error::failed("A question of the host was not answered"));
+                }
+                answers
             }
-            Err(_) => {
-                return Ok(Outcome::Refused {
-                    tried: way,
-                    left: MethodSet::empty(),
-                    partial: false,
-                });
+            (other, _, None) => {
+                let asked: Vec<_> = other
+                    .iter()
+                    .map(|p| format!("`{}`", p.prompt.trim().escape_debug()))
+                    .collect();
+                return Err(Error::new(
+                    Code::SignInRefused,
+                    format!("`{}` asks for more than a password", address.place()),
+                )
+                .because(format!("it asks {}", asked.join(", ")))
+                .hint("Somebody has to answer that each time, so Berth can only connect while you run `berth host add` or `berth host check`; a key works without"));
             }
-        }
+        };
+        let answers = answers
+            .iter()
+            .map(|answer| answer.expose_secret().to_owned())
+            .collect();
+        reply = timeout(
+            TIMEOUT,
+            handle.authenticate_keyboard_interactive_respond(answers),
+        )
+        .await;
     }
     Ok(Outcome::Skipped(Error::failed(
         "The host keeps asking questions without end",
     )))
 }
 
-/// RSA keys sign with SHA-2; a server that can only take SHA-1 gets SHA-256 and refuses.
-async fn rsa_hash(handle: &Handle<Watcher>, algorithm: &Algorithm) -> Option<HashAlg> {
+/// With which hash an RSA key signs: SHA-2 as far as the server says and the configuration allows. SHA-1 only
+/// where the configuration names `ssh-rsa`. For other keys only whether they may be used at all.
+async fn hash(
+    handle: &Handle<Watcher>,
+    algorithm: &Algorithm,
+    is_certificate: bool,
+    with: &SignIn,
+) -> Result<Option<HashAlg>> {
+    let is_allowed = |algorithm: &Algorithm| {
+        let name = match algorithm {
+            Algorithm::Rsa { hash } if is_certificate => match hash {
+                Some(HashAlg::Sha512) => "rsa-sha2-512-cert-v01@openssh.com".to_owned(),
+                Some(_) => "rsa-sha2-256-cert-v01@openssh.com".to_owned(),
+                None => "ssh-rsa-cert-v01@openssh.com".to_owned(),
+            },
+            other if is_certificate => other.to_certificate_type(),
+            other => other.as_str().to_owned(),
+        };
+        match &with.key_algorithms {
+            Some(names) => names.contains(&name),
+            None => !matches!(algorithm, Algorithm::Rsa { hash: None }),
+        }
+    };
+    let ruled_out = || {
+        Error::failed(format!(
+            "`PubkeyAcceptedAlgorithms` in the SSH configuration rules out `{}`",
+            algorithm.as_str()
+        ))
+    };
     if !matches!(algorithm, Algorithm::Rsa { .. }) {
-        return None;
+        return is_allowed(algorithm).then_some(None).ok_or_else(ruled_out);
     }
-    match handle.best_supported_rsa_hash().await {
-        Ok(Some(Some(hash))) => Some(hash),
-        Ok(Some(None)) => Some(HashAlg::Sha256),
-        Ok(None) | Err(_) => Some(HashAlg::Sha512),
-    }
+    // The inner `None` is a server that only knows SHA-1, the outer one a server that does not say.
+    let best = handle.best_supported_rsa_hash().await.ok().flatten();
+    let wishes = match best {
+        Some(Some(HashAlg::Sha256)) => [Some(HashAlg::Sha256), Some(HashAlg::Sha512), None],
+        Some(None) => [None, Some(HashAlg::Sha256), Some(HashAlg::Sha512)],
+        Some(Some(_)) | None => [Some(HashAlg::Sha512), Some(HashAlg::Sha256), None],
+    };
+    // A server that does not announce anything is older than its SHA-2 signatures, or has none.
+    let wishes: Vec<_> = if best.is_none() && is_allowed(&Algorithm::Rsa { hash: None }) {
+        vec![None]
+    } else {
+        wishes.to_vec()
+    };
+    wishes
+        .into_iter()
+        .find(|hash| is_allowed(&Algorithm::Rsa { hash: *hash }))
+        .ok_or_else(ruled_out)
 }
 
 fn slow(address: &Address, way: &str) -> Error {
@@ -455,6 +725,9 @@ fn ended(address: &Address, facts: &Facts, tried: &[String], last: &str) -> Erro
         .collect();
     if !ways.is_empty() {
         error = error.because(format!("tried: {}", ways.join(", ")));
+    }
+    if ways.len() > 3 {
+        error = error.hint("Servers take only a few tries: name the right key with `--identity`, and set `IdentitiesOnly yes` for this host in `~/.ssh/config`");
     }
     error
 }
@@ -507,7 +780,7 @@ fn refused(
     }
     let with_key = tried
         .iter()
-        .any(|t| t.starts_with("key ") || t.starts_with("agent"));
+        .any(|t| t.starts_with("key ") || t.starts_with("agent") || t.starts_with("certificate"));
     error = error
         .detail("tried", tried.join(", "))
         .detail("methods", names.join(" "));

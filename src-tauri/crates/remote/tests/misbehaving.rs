@@ -19,8 +19,8 @@ use std::{
     time::Duration,
 };
 
-use berth_core::{Code, Error, Secret};
-use berth_remote::{Address, ExecLimits, HostKeys, Lane, Session, SignIn};
+use berth_core::{BoxFuture, Code, Error, Secret};
+use berth_remote::{Address, Ask, ExecLimits, HostKeys, Lane, Question, Session, SignIn};
 use russh::{
     Channel, ChannelId, MethodKind, MethodSet,
     keys::{Algorithm, HashAlg, PrivateKey, PublicKey},
@@ -137,6 +137,7 @@ impl server::Handler for Server {
             .collect();
         match self.takes {
             Takes::Question if answers == [PASSWORD] => Ok(Auth::Accept),
+            Takes::Code if answers == ["123456"] => Ok(Auth::Accept),
             Takes::Code => Ok(ask("One-time code: ")),
             _ => Ok(self.refuse()),
         }
@@ -238,6 +239,7 @@ impl Running {
             own: self.folder.path().join("known_hosts"),
             read_only: Vec::new(),
             trust: Some(self.key.fingerprint(HashAlg::Sha256).to_string()),
+            ..HostKeys::default()
         }
     }
 
@@ -329,6 +331,77 @@ async fn a_one_time_code_is_told_and_never_guessed() {
     let e = server.connect(&password(PASSWORD)).await.unwrap_err();
     assert_code(&e, Code::SignInRefused);
     assert!(e.to_string().contains("One-time code"), "{e}");
+}
+
+/// Somebody who answers everything in one way, and keeps what was asked.
+#[derive(Debug)]
+struct Somebody {
+    answer: Option<&'static str>,
+    asked: Mutex<Vec<Question>>,
+}
+
+impl Ask for Somebody {
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Vec<Secret>, Error>> {
+        let wanted = question.prompts.len();
+        self.asked.lock().unwrap().push(question);
+        Box::pin(async move {
+            let answer = self
+                .answer
+                .ok_or_else(|| Error::new(Code::SignInRefused, "Nobody answers"))?;
+            Ok(vec![Secret::from(answer); wanted])
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_one_time_code_is_asked_from_whoever_is_there() {
+    let server = serve(Takes::Code).await;
+    let somebody = Arc::new(Somebody {
+        answer: Some("123456"),
+        asked: Mutex::default(),
+    });
+    let mut sign_in = password(PASSWORD);
+    sign_in.ask = Some(somebody.clone());
+    let session = server.connect(&sign_in).await.unwrap();
+    assert!(
+        session.is_personal(),
+        "such a connection cannot be made again by itself"
+    );
+    let asked = std::mem::take(&mut *somebody.asked.lock().unwrap());
+    assert_eq!(
+        asked.len(),
+        1,
+        "the password was known and needs no question: {asked:?}"
+    );
+    assert_eq!(asked[0].prompts[0].text, "One-time code: ");
+    assert!(asked[0].prompts[0].hidden && asked[0].from.contains("127.0.0.1"));
+
+    let nobody = Arc::new(Somebody {
+        answer: None,
+        asked: Mutex::default(),
+    });
+    sign_in.ask = Some(nobody);
+    let e = server.connect(&sign_in).await.unwrap_err();
+    assert_code(&e, Code::SignInRefused);
+}
+
+#[tokio::test]
+async fn a_password_alone_is_left_to_whoever_can_keep_it() {
+    let server = serve(Takes::Question).await;
+    let somebody = Arc::new(Somebody {
+        answer: Some(PASSWORD),
+        asked: Mutex::default(),
+    });
+    let sign_in = SignIn {
+        ask: Some(somebody.clone()),
+        ..SignIn::default()
+    };
+    let e = server.connect(&sign_in).await.unwrap_err();
+    assert_code(&e, Code::SignInRefused);
+    assert!(
+        somebody.asked.lock().unwrap().is_empty(),
+        "an answer would be forgotten, and the next connection could not be made"
+    );
 }
 
 #[tokio::test]
@@ -469,6 +542,74 @@ async fn what_is_not_ssh_is_quoted() {
         .await
         .unwrap_err();
     assert!(e.message().contains("before it said anything"), "{e}");
+}
+
+/// Says one byte of `text` again and again, slowly enough to look alive and too slowly to be of use.
+async fn drip(text: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                for byte in text.iter().cycle() {
+                    if stream.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_server_that_drips_is_given_up_like_a_silent_one() {
+    for text in [
+        &b"SSH-2.0-Slow-loris-of-a-very-long-name-that-never-ends"[..],
+        b"please wait\r\n",
+    ] {
+        let port = drip(text).await;
+        let start = Instant::now();
+        let e = Session::connect(&at(port), &SignIn::default(), &nowhere(), Lane::Control)
+            .await
+            .unwrap_err();
+        assert!(
+            start.elapsed() < Duration::from_secs(14),
+            "each byte must not begin the time anew"
+        );
+        assert!(
+            matches!(e.code(), Code::TimedOut | Code::Unreachable),
+            "{e}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_flood_before_the_first_word_of_ssh_ends() {
+    static LINE: [u8; 8 << 10] = [b'x'; 8 << 10];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = sent.clone();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while stream.write_all(&LINE).await.is_ok() && stream.write_all(b"\r\n").await.is_ok() {
+            count.fetch_add(LINE.len(), Ordering::Relaxed);
+        }
+    });
+    let e = Session::connect(&at(port), &SignIn::default(), &nowhere(), Lane::Control)
+        .await
+        .unwrap_err();
+    assert!(
+        e.message().len() < 400,
+        "a flood must not come out again as an error: {e}"
+    );
+    assert!(
+        sent.load(Ordering::Relaxed) < 64 << 20,
+        "nobody reads that much of what is no SSH"
+    );
 }
 
 #[tokio::test]

@@ -34,6 +34,21 @@ pub struct HostRecord {
     /// Key files to sign in with; none means the usual ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<String>,
+    /// Jump hosts that somebody named, with commas between them; none leaves it to the SSH configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jump: Option<String>,
+    /// The SSH configuration to read instead of the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_config: Option<String>,
+    /// Where the SSH configuration led last, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<String>,
+    /// What the SSH configuration wants and does not get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Whether the password was needed to sign in; unknown to older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<bool>,
     /// How the last sign-in worked: `key`, `agent`, `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<String>,

@@ -25,6 +25,8 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             identity,
             password_stdin,
             passphrase_stdin,
+            jump,
+            ssh_config,
             trust_host_key,
             json: as_json,
         } => {
@@ -46,7 +48,13 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                     .map(|p| absolute(p))
                     .collect::<Result<_>>()?,
                 ssh_agent: ssh_agent(),
-                trust_host_key,
+                jump,
+                ssh_config: match &ssh_config {
+                    Some(file) if file.as_os_str() != "none" => Some(absolute(file)?),
+                    Some(_) => Some("none".to_owned()),
+                    None => None,
+                },
+                trust_host_keys: trust_host_key,
             };
             let view = add(session, request, secrets).await?;
             if as_json.json {
@@ -58,6 +66,9 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                     view.os.as_deref().unwrap_or("?"),
                     view.route.as_deref().unwrap_or("?")
                 ));
+                for note in &view.notes {
+                    render::note(format!("not honoured: {note}"));
+                }
             }
             Ok(0)
         }
@@ -158,28 +169,36 @@ async fn add(
     mut request: dto::HostAdd,
     mut secrets: BTreeMap<String, berth_core::Secret>,
 ) -> Result<dto::HostView> {
-    // The host key, a passphrase, a password: each may be asked for once.
-    for _ in 0..4 {
+    // A host key for each server on the way, a passphrase, a password: each may be asked for once.
+    for _ in 0..12 {
         let e = match session
-            .call_with::<table::HostAdd>(&request, secrets.clone())
+            .call_asking::<table::HostAdd>(&request, secrets.clone())
             .await
         {
             Ok(reply) => return Ok(reply.body),
             Err(e) => e,
         };
         match e.code() {
-            Code::HostKeyUnknown if request.trust_host_key.is_none() && can_ask() => {
-                let (Some(fingerprint), algorithm) = (
+            Code::HostKeyUnknown if can_ask() && e.get_detail("strict").is_none() => {
+                let (Some(fingerprint), Some(host), algorithm) = (
                     e.get_detail("fingerprint"),
+                    e.get_detail("host"),
                     e.get_detail("algorithm").unwrap_or("key"),
                 ) else {
                     return Err(e);
                 };
+                let trust = format!("{host}={fingerprint}");
+                // Asked once for each server on the way; another answer than the given one is the user's to find.
+                if request.trust_host_keys.contains(&trust)
+                    || request.trust_host_keys.iter().any(|t| t.starts_with("SHA256:"))
+                {
+                    return Err(e);
+                }
                 render::note(format!("{}\n  {algorithm} {fingerprint}", e.message()));
                 if !confirm("Is that the key of your host?").await? {
                     return Err(e);
                 }
-                request.trust_host_key = Some(fingerprint.to_owned());
+                request.trust_host_keys.push(trust);
             }
             Code::PassphraseNeeded if !secrets.contains_key("passphrase") => {
                 match ask_secret("Passphrase of the key file").await? {
@@ -222,6 +241,7 @@ fn lines(view: &dto::HostView) -> String {
         ),
     ];
     for (label, value) in [
+        ("Reached as", &view.reached),
         ("System", &view.os),
         ("Way to the engine", &view.route),
         ("Found", &view.probed_at),
@@ -236,6 +256,9 @@ fn lines(view: &dto::HostView) -> String {
         "Default",
         if view.is_default { "yes" } else { "no" }.to_owned(),
     ));
+    for note in &view.notes {
+        rows.push(("Not honoured", note.clone()));
+    }
     rows.iter()
         .map(|(label, value)| format!("{label:<20} {value}"))
         .collect::<Vec<_>>()

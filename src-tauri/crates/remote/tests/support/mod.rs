@@ -188,6 +188,7 @@ impl Sshd {
             own: self.at("berth/known_hosts"),
             read_only: vec![file],
             trust: None,
+            ..HostKeys::default()
         }
     }
 
