@@ -19,9 +19,12 @@ use crate::{Berth, dto, table::Call};
 /// For somebody to answer; sshd's `LoginGraceTime` is 120 s.
 const PATIENCE: Duration = Duration::from_secs(110);
 
-/// Questions that wait for an answer, by their number.
+/// Where an answer goes; `None` declines.
+type Waiting = oneshot::Sender<Option<Vec<Secret>>>;
+
+/// Questions that wait for an answer, by their number, and the last number.
 #[derive(Default)]
-pub(crate) struct Questions(Mutex<(u64, BTreeMap<u64, oneshot::Sender<Option<Vec<Secret>>>>)>);
+pub(crate) struct Questions(Mutex<(u64, BTreeMap<u64, Waiting>)>);
 
 impl Questions {
     fn open(&self) -> (u64, oneshot::Receiver<Option<Vec<Secret>>>) {
@@ -33,7 +36,7 @@ impl Questions {
         (id, receive)
     }
 
-    fn take(&self, id: u64) -> Option<oneshot::Sender<Option<Vec<Secret>>>> {
+    fn take(&self, id: u64) -> Option<Waiting> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.1.remove(&id)
     }
