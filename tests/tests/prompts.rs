@@ -244,14 +244,51 @@ fn a_password_is_asked_for_where_no_key_opens_the_host() {
     assert!(!knows_the_host(&home));
 }
 
+/// A PAM module that asks for a one-time code. The declarations are those of <security/pam_modules.h>.
+const PAM_CODE: &str = r#"
+#include <stdlib.h>
+#include <string.h>
+struct pam_message { int style; const char *text; };
+struct pam_response { char *text; int code; };
+struct pam_conv { int (*ask)(int, const struct pam_message **, struct pam_response **, void *); void *data; };
+int pam_get_item(const void *handle, int item, const void **value);
+int pam_sm_authenticate(void *handle, int flags, int count, const char **words) {
+    const void *found = 0;
+    struct pam_message message = { 2, "One-time code: " };
+    const struct pam_message *messages = &message;
+    struct pam_response *answer = 0;
+    const struct pam_conv *conv;
+    if (pam_get_item(handle, 5, &found) || !found) return 7;
+    conv = found;
+    if (conv->ask(1, &messages, &answer, conv->data) || !answer || !answer->text) return 7;
+    return strcmp(answer->text, "314159") ? 7 : 0;
+}
+int pam_sm_setcred(void *handle, int flags, int count, const char **words) { return 0; }
+"#;
+
 #[test]
 fn what_a_host_asks_beyond_the_password_is_asked_in_its_own_words() {
     let Some(accounts) = rig::accounts::accounts() else {
         rig::skip("accounts of its own need a namespace of its own");
         return;
     };
-    // PAM asks for the password twice: the second question stands for a one-time code.
-    let stack = "auth required pam_unix.so\nauth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
+    let Some(cc) = programs::find("cc") else {
+        rig::skip("a PAM module of its own needs a C compiler");
+        return;
+    };
+    let module = accounts.root.home.join("pam_code.so");
+    let source = accounts.root.home.join("pam_code.c");
+    fs::write(&source, PAM_CODE).unwrap();
+    programs::run(
+        Command::new(cc)
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&module)
+            .arg(&source),
+    );
+    let stack = format!(
+        "auth required pam_unix.so\nauth required {}\naccount required pam_permit.so\nsession required pam_permit.so\n",
+        module.display()
+    );
     let file = accounts.root.home.join("pam");
     fs::write(&file, stack).unwrap();
     programs::run(

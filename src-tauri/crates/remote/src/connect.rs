@@ -101,11 +101,12 @@ async fn open_once(profile: &Profile, lane: Lane) -> Result<Opened> {
     let mut handle = match connected {
         Ok(Ok(handle)) => handle,
         Ok(Err(e)) => {
-            return Err(facts
-                .take_refusal()
-                .unwrap_or_else(|| by_command(no_session(address, &first, &e), said.as_ref())));
+            return Err(match facts.take_refusal() {
+                Some(refusal) => refusal,
+                None => by_command(no_session(address, &first, &e), said.as_ref()).await,
+            });
         }
-        Err(_) => return Err(by_command(silent(address, &first), said.as_ref())),
+        Err(_) => return Err(by_command(silent(address, &first), said.as_ref()).await),
     };
     let accepted = sign_in::sign_in(&mut handle, address, sign_in, &facts).await?;
     tracing::debug!(host = %address, way = accepted.way, "signed in");
@@ -139,13 +140,14 @@ async fn through(jump: &Profile, to: &Address) -> Result<Box<dyn ByteStream>> {
 }
 
 /// What a ProxyCommand said of its own accord explains more than the silence behind it.
-fn by_command(error: Error, said: Option<&Said>) -> Error {
-    match said {
-        Some(said) => match said.line() {
-            Some(line) => error.because(format!("the ProxyCommand says: `{line}`")),
-            None => error.because("it is reached by a ProxyCommand, which said nothing"),
-        },
-        None => error,
+async fn by_command(error: Error, said: Option<&Said>) -> Error {
+    let Some(said) = said else {
+        return error;
+    };
+    said.settle().await;
+    match said.line() {
+        Some(line) => error.because(format!("the ProxyCommand says: `{line}`")),
+        None => error.because("it is reached by a ProxyCommand, which said nothing"),
     }
 }
 

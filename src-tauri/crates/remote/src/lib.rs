@@ -25,6 +25,8 @@ mod channel;
 mod client;
 mod connect;
 mod exec;
+#[cfg(test)]
+mod fuzz_tests;
 mod host_certificate;
 mod host_keys;
 mod inbox;

@@ -9,6 +9,7 @@ use std::{
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use berth_core::{Code, Error, Result};
@@ -16,7 +17,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 /// A command line, its tokens expanded.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,21 +39,30 @@ impl fmt::Debug for ProxyCommand {
 
 /// What a command wrote on its standard error: the last few lines.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Said(Arc<Mutex<VecDeque<u8>>>);
+pub(crate) struct Said {
+    kept: Arc<Mutex<VecDeque<u8>>>,
+    /// Nothing more comes.
+    whole: CancellationToken,
+}
 
 impl Said {
     const MOST: usize = 2 << 10;
 
     fn add(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(bytes);
         let over = kept.len().saturating_sub(Self::MOST);
         kept.drain(..over);
     }
 
+    /// Waits until the command has said everything, for a moment: its last words may come after its end.
+    pub(crate) async fn settle(&self) {
+        let _ = timeout(Duration::from_millis(500), self.whole.cancelled()).await;
+    }
+
     /// The last line, fit for an error.
     pub(crate) fn line(&self) -> Option<String> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = kept.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let line = text.lines().rev().find(|l| !l.trim().is_empty())?.trim();
@@ -98,6 +110,7 @@ impl ProxyCommand {
             {
                 keep.add(buffer.get(..n).unwrap_or_default());
             }
+            keep.whole.cancel();
         });
         Ok((
             ProxyStream {

@@ -76,6 +76,9 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest pause before a command is asked for again; 1.3 s in all.
 const FULL_WAIT: Duration = Duration::from_millis(640);
 
+/// For other commands of this connection to end, where the server takes fewer at once than there are slots.
+const QUEUE_WAIT: Duration = Duration::from_secs(8);
+
 /// For the disconnect message to leave before the connection is cut.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -409,10 +412,17 @@ impl Session {
     /// can be over within milliseconds.
     async fn open_command(&self) -> Result<Channel<Msg>> {
         let mut pause = Duration::from_millis(20);
+        let start = Instant::now();
         loop {
             match self.open_channel(Target::Command).await {
-                Err(e) if e.get_detail("full").is_some() && pause <= FULL_WAIT => {
-                    tokio::time::sleep(pause).await;
+                Err(e) if e.get_detail("full").is_some() => {
+                    // A server that takes fewer than there are slots: then others of ours stand in the way,
+                    // and one after the other they end.
+                    let among_us = self.0.slots.available_permits() + 1 < SLOTS;
+                    if pause > FULL_WAIT && !(among_us && start.elapsed() < QUEUE_WAIT) {
+                        return Err(e);
+                    }
+                    tokio::time::sleep(pause.min(FULL_WAIT)).await;
                     pause *= 2;
                 }
                 other => return other,
@@ -474,7 +484,13 @@ impl Session {
         let place = &self.0.place;
         match why {
             ChannelOpenFailure::ConnectFailed if !is_command => {
-                Error::new(Code::Unreachable, format!("Nothing answers at {what} on the host")).because(format!("`{place}` could not connect to it"))
+                let error = Error::new(Code::Unreachable, format!("Nothing answers at {what} on the host")).because(format!("`{place}` could not connect to it"));
+                if what.starts_with("`/") {
+                    // sshd gives the same answer where it is not allowed.
+                    error.hint("Is the engine running there, may this user open its socket, and does the sshd_config there allow it (`AllowStreamLocalForwarding`, `DisableForwarding`)? Another socket is named by `ssh://user@host/path/to/docker.sock`")
+                } else {
+                    error
+                }
             }
             ChannelOpenFailure::AdministrativelyProhibited if !is_command => {
                 Error::new(Code::Refused, format!("`{place}` does not allow a tunnel to {what}"))

@@ -162,7 +162,10 @@ pub(crate) async fn sign_in(
     // Refused by servers that do not take this method yet.
     let mut postponed: Vec<Attempt> = Vec::new();
 
-    if attempts.is_empty() {
+    // Without a password a host's questions are asked for only where the host says that it has some.
+    let is_asking =
+        |attempt: &Attempt| matches!(attempt, Attempt::Questions) && with.password.is_none();
+    if attempts.iter().all(is_asking) {
         // Some servers want nothing; the others tell here what they want.
         match timeout(TIMEOUT, handle.authenticate_none(&address.user)).await {
             Ok(Ok(AuthResult::Success)) => {
@@ -180,7 +183,9 @@ pub(crate) async fn sign_in(
     // partial success the list is read from its start again: a server may want the password
     // first and the key then.
     while let Some(index) = attempts.iter().position(|a| {
-        allowed.as_ref().is_none_or(|set| set.contains(&a.method()))
+        allowed
+            .as_ref()
+            .map_or(!is_asking(a), |set| set.contains(&a.method()))
             && (a.method() != MethodKind::PublicKey || keys_offered < most_keys)
     }) {
         let attempt = attempts.remove(index);
@@ -542,6 +547,7 @@ fn outcome(result: AuthResult, way: String) -> Outcome {
 }
 
 const PASSWORD_ASKED: &str = "password (asked for)";
+const QUESTIONS: &str = "questions";
 
 /// Answers one hidden question with the password. Anything else, such as a one-time code, is not what the
 /// password was given for: it is asked from the user, where somebody is there.
@@ -551,7 +557,11 @@ async fn questions(
     with: &SignIn,
     result: &mut Accepted,
 ) -> Result<Outcome> {
-    let mut way = PASSWORD_ASKED.to_owned();
+    let mut way = if with.password.is_some() {
+        PASSWORD_ASKED.to_owned()
+    } else {
+        QUESTIONS.to_owned()
+    };
     let mut answered = false;
     let mut reply = timeout(
         TIMEOUT,
@@ -595,7 +605,7 @@ async fn questions(
                 )));
             }
             (_, _, Some(ask)) => {
-                "questions".clone_into(&mut way);
+                QUESTIONS.clone_into(&mut way);
                 result.personal = true;
                 let question = Question {
                     from: address.to_string(),

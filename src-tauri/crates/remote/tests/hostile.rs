@@ -105,19 +105,22 @@ async fn every_way_to_forbid_a_tunnel_names_its_settings() {
             return;
         };
         let session = sshd.session(Lane::Control).await;
-        for tunnel in [
-            session.tcp("127.0.0.1", 1).await.err().unwrap(),
-            session.unix("/run/nothing.sock").await.err().unwrap(),
-        ] {
-            assert_code(&tunnel, Code::Refused);
-            assert!(
-                tunnel
-                    .what_to_do()
-                    .unwrap_or_default()
-                    .contains("AllowTcpForwarding"),
-                "{lines}: {tunnel:?}"
-            );
-        }
+        let e = session.tcp("127.0.0.1", 1).await.err().unwrap();
+        assert_code(&e, Code::Refused);
+        assert!(
+            e.what_to_do()
+                .unwrap_or_default()
+                .contains("AllowTcpForwarding"),
+            "{lines}: {e:?}"
+        );
+        // OpenSSH says the same of a socket that it may not reach and of one that is not there.
+        let e = session.unix("/run/nothing.sock").await.err().unwrap();
+        assert!(
+            e.what_to_do()
+                .unwrap_or_default()
+                .contains("AllowStreamLocalForwarding"),
+            "{lines}: {e:?}"
+        );
         assert_eq!(
             session
                 .exec("echo on", None, limits(10))
@@ -132,13 +135,13 @@ async fn every_way_to_forbid_a_tunnel_names_its_settings() {
 
 #[tokio::test]
 async fn servers_with_one_algorithm_each() {
-    // What FIPS leaves, what ten years ago was usual, what is newest.
+    // What FIPS leaves, what ten years ago was usual, what is newest. Groups above 14 are left out: their numbers
+    // are so large that a build for development takes its time with them.
     for lines in [
         "KexAlgorithms ecdh-sha2-nistp256\nCiphers aes256-gcm@openssh.com",
         "KexAlgorithms ecdh-sha2-nistp521\nCiphers aes128-ctr\nMACs hmac-sha2-256",
         "KexAlgorithms diffie-hellman-group14-sha256\nCiphers aes192-ctr\nMACs hmac-sha2-512",
-        "KexAlgorithms diffie-hellman-group16-sha512\nCiphers aes256-ctr\nMACs hmac-sha2-256-etm@openssh.com",
-        "KexAlgorithms diffie-hellman-group-exchange-sha256\nCiphers aes256-ctr\nMACs hmac-sha2-512-etm@openssh.com",
+        "KexAlgorithms curve25519-sha256\nCiphers aes128-ctr\nMACs hmac-sha2-512-etm@openssh.com",
         "KexAlgorithms curve25519-sha256@libssh.org\nCiphers chacha20-poly1305@openssh.com",
     ] {
         let Some(sshd) = Sshd::start(lines) else {

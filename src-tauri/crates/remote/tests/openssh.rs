@@ -258,8 +258,9 @@ async fn key_files_that_cannot_be_used_are_named() {
     assert!(e.message().contains("not a private key"), "{e}");
     let e = sshd.refusal(&of("user.pub"), &sshd.known()).await;
     assert!(
-        e.message().contains("not a private key"),
-        "a common slip is the public half: {e}"
+        e.message().contains("public half")
+            && e.what_to_do().is_some_and(|hint| hint.ends_with("/user`")),
+        "a common slip, and the right file lies beside it: {e:?}"
     );
     // One bad file does not hide a good one.
     let both = SignIn {
