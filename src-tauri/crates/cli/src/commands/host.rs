@@ -210,8 +210,10 @@ async fn add(
                     )),
                 }
             }
+            // A password is for the host itself, not for a jump host on the way.
             Code::SignInRefused
-                if request.identities.is_empty() && !secrets.contains_key("password") =>
+                if e.get_detail("jump").is_none()
+                    && request.identities.is_empty() && !secrets.contains_key("password") =>
             {
                 match ask_secret("Password").await? {
                     Some(password) => {
