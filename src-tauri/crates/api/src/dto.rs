@@ -75,10 +75,14 @@ pub struct HostAdd {
     /// server of that name, such as a jump host.
     #[serde(default)]
     pub trust_host_keys: Vec<String>,
+    /// Whether the caller answers what the host asks beyond a password: questions are then items of the call.
+    #[serde(default)]
+    pub can_answer: bool,
 }
 
 /// What a host asks whoever signs in. The texts are the host's own: show them as text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Question {
     /// For the answer.
     pub id: u64,
@@ -94,6 +98,7 @@ pub struct Question {
 
 /// One line of a question.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Prompt {
     /// The host's words.
     pub text: String,
@@ -103,6 +108,7 @@ pub struct Prompt {
 
 /// The answer to a [`Question`]; what was typed comes beside the body as `0`, `1`, ….
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Answer {
     /// Its id.
     pub question: u64,

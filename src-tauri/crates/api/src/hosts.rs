@@ -112,10 +112,12 @@ pub(crate) async fn add(
         password: password.clone(),
         passphrase: passphrase.clone(),
         trust: request.trust_host_keys.clone(),
-        ask: Some(Arc::new(Caller {
-            berth: Arc::clone(berth),
-            call: call.clone(),
-        })),
+        ask: request.can_answer.then(|| {
+            Arc::new(Caller {
+                berth: Arc::clone(berth),
+                call: call.clone(),
+            }) as Arc<dyn Ask>
+        }),
     };
     let reached = reach(berth, &record, &address, way_in, None).await?;
     note(&mut record, &reached);

@@ -35,6 +35,23 @@ connected: Array<string>,
 keychain: string, };
 
 /**
+ * The answer to a [`Question`]; what was typed comes beside the body as `0`, `1`, ….
+ */
+export type Answer = { 
+/**
+ * Its id.
+ */
+question: number, 
+/**
+ * How many answers come beside the body.
+ */
+answers: number, 
+/**
+ * Nobody answers; the sign-in ends.
+ */
+decline: boolean, };
+
+/**
  * One change of what there is. The first item of `berth.watch` is everything; what comes after replaces what has the same
  * name or id.
  */
@@ -264,9 +281,22 @@ identities: Array<string>,
  */
 ssh_agent: string | null, 
 /**
- * The fingerprint that the user decided to trust, `SHA256:…`.
+ * Jump hosts, with commas between them; none leaves it to the SSH configuration.
  */
-trust_host_key: string | null, };
+jump: string | null, 
+/**
+ * The SSH configuration to read instead of the usual ones, an absolute path or `none`.
+ */
+ssh_config: string | null, 
+/**
+ * Fingerprints that the user decided to trust: `SHA256:…` for the host itself, `NAME=SHA256:…` for the
+ * server of that name, such as a jump host.
+ */
+trust_host_keys: Array<string>, 
+/**
+ * Whether the caller answers what the host asks beyond a password: questions are then items of the call.
+ */
+can_answer: boolean, };
 
 /**
  * What a check found.
@@ -383,7 +413,15 @@ sign_in: string | null,
 /**
  * `SHA256:…` of the key it was last seen with.
  */
-host_key: string | null, };
+host_key: string | null, 
+/**
+ * Where the SSH configuration leads, and through what: `ann@10.0.0.5:22 through me@bastion:22`.
+ */
+reached: string | null, 
+/**
+ * What the SSH configuration wants and Berth does not do, each in one sentence.
+ */
+notes: Array<string>, };
 
 /**
  * Which instances to list.
@@ -672,6 +710,19 @@ notes: Array<string>,
 changed: boolean, };
 
 /**
+ * One line of a question.
+ */
+export type Prompt = { 
+/**
+ * The host's words.
+ */
+text: string, 
+/**
+ * Whether the answer must not be seen while it is typed.
+ */
+hidden: boolean, };
+
+/**
  * A script for an instance.
  */
 export type Query = { 
@@ -745,6 +796,31 @@ procedure: string | null,
  * Its words.
  */
 message: string, };
+
+/**
+ * What a host asks whoever signs in. The texts are the host's own: show them as text.
+ */
+export type Question = { 
+/**
+ * For the answer.
+ */
+id: number, 
+/**
+ * Who asks: `user@host:port`.
+ */
+from: string, 
+/**
+ * Often empty.
+ */
+title: string, 
+/**
+ * Often empty.
+ */
+instructions: string, 
+/**
+ * One answer is wanted for each.
+ */
+prompts: Array<Prompt>, };
 
 /**
  * One rung of the ladder to the engine.
@@ -892,7 +968,8 @@ file_without_keychain: boolean, };
 
 /** Every command: what it is asked, what comes in between, what it answers. */
 export interface Commands {
-  "host.add": { request: HostAdd; item: Nothing; response: HostView };
+  "host.add": { request: HostAdd; item: Question; response: HostView };
+  "host.answer": { request: Answer; item: Nothing; response: Nothing };
   "host.list": { request: Nothing; item: Nothing; response: Array<HostView> };
   "host.show": { request: HostName; item: Nothing; response: HostView };
   "host.check": { request: HostName; item: Nothing; response: HostCheck };

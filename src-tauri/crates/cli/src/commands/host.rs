@@ -55,6 +55,7 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                     None => None,
                 },
                 trust_host_keys: trust_host_key,
+                can_answer: can_ask(),
             };
             let view = add(session, request, secrets).await?;
             if as_json.json {
