@@ -102,8 +102,8 @@ fn a_windows_host_behind_a_jump_host_by_its_name() {
     );
 
     // Everything else goes the same way, after a new start of the agent too.
-    home.berth(&["agent", "stop", "--force"]).ok();
-    home.berth(&["host", "check", "win"]).ok();
+    let _ = home.berth(&["agent", "stop", "--force"]).ok();
+    let _ = home.berth(&["host", "check", "win"]).ok();
     assert!(
         !home.path().join(".ssh/known_hosts").exists(),
         "the user's own record is never written"
@@ -160,7 +160,7 @@ fn a_host_without_an_ssh_program_is_reached_as_it_is_named() {
         "--trust-host-key",
         &windows.fingerprint(),
     ]);
-    berth_tests::rig::home::run(&mut command, "", std::time::Duration::from_secs(60)).ok();
+    let _ = berth_tests::rig::home::run(&mut command, "", std::time::Duration::from_secs(60)).ok();
     let shown = home.berth(&["host", "show", "win"]).ok().stdout;
     assert!(
         shown.contains("There is no `ssh` on this machine"),

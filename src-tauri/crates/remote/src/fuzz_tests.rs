@@ -112,7 +112,7 @@ fn all(cases: u32) {
             let _ = Jump::chain(chain);
         }
     });
-    feed("keys", cases, |text| key_file::read_anything(text));
+    feed("keys", cases, key_file::read_anything);
 }
 
 #[test]
