@@ -127,6 +127,16 @@ describe("the main way, by mouse", () => {
 });
 
 describe("when what is behind the window goes away", () => {
+  it("an address of an earlier start says so, and shows nothing that it does not know", async () => {
+    const old = await rig.page();
+    await old.goto(rig.address.replace(/token=.*/, "token=00"));
+    await old.evaluate(() => sessionStorage.clear());
+    await old.reload();
+    await old.getByText("Berth is not running behind this page").waitFor();
+    expect(await old.getByText("No instances yet").count(), "nobody knows that").toBe(0);
+    await old.context().close();
+  });
+
   it("the agent's end loses nothing", async () => {
     await create(page, { name: "stays" });
     rig.berth("agent", "stop", "--force");

@@ -70,6 +70,8 @@ export class Live {
         replace(this.operations, change.operations, (o) => o.id);
         this.away = null;
         this.ready = true;
+        // They never change while an agent lives; without them the usual one is written all the same.
+        this.#loadFormats().catch(() => {});
         break;
       case "host":
         this.hosts.set(change.host.host.name, change.host);
@@ -89,8 +91,8 @@ export class Live {
     }
   }
 
-  async loadFormats(): Promise<void> {
-    if (this.formats.length === 0) this.formats = await this.backend.call("connection.formats", {});
+  async #loadFormats(): Promise<void> {
+    this.formats = await this.backend.call("connection.formats", {});
   }
 
   /** Begins an operation and remembers how, so that it can be begun again. */

@@ -13,8 +13,9 @@ class Played {
   watches: { say: (change: Change) => void; fail: (error: BerthError) => void; stopped: boolean }[] = [];
   readonly backend = {
     kind: "web",
-    call: (_command: string, _request: object, options: { onItem: (change: Change) => void; signal: AbortSignal }) =>
-      new Promise((_done, failed) => {
+    call: (command: string, _request: object, options: { onItem: (change: Change) => void; signal: AbortSignal }) =>
+      new Promise((done, failed) => {
+        if (command !== "berth.watch") return done([]);
         const watch = { say: options.onItem, fail: failed as (error: BerthError) => void, stopped: false };
         this.watches.push(watch);
         options.signal.addEventListener("abort", () => {
