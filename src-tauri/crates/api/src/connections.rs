@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use berth_core::{
-    Result, Secret,
+    Error, Result,
+    carrier::{self, Naming},
     connection::{self, Parts, Text, Tls},
     name,
 };
@@ -19,16 +20,118 @@ pub(crate) async fn formats(
     _: dto::Nothing,
     _: &Call,
 ) -> Result<Vec<dto::FormatView>> {
-    Ok(connection::formats()
+    Ok(format_views())
+}
+
+/// Every format, as lists show it. Needs no agent.
+#[must_use]
+pub fn format_views() -> Vec<dto::FormatView> {
+    connection::formats()
         .iter()
         .map(|f| dto::FormatView {
             id: f.id().to_owned(),
             name: f.name().to_owned(),
             family: f.family().to_owned(),
             about: f.about().to_owned(),
-            limits: f.limits().iter().map(|l| (*l).to_owned()).collect(),
+            limits: owned(f.limits()),
         })
-        .collect())
+        .collect()
+}
+
+/// `connection.carriers`.
+pub(crate) async fn carriers(
+    _: &Arc<Berth>,
+    _: dto::Nothing,
+    _: &Call,
+) -> Result<Vec<dto::CarrierView>> {
+    Ok(carrier_views())
+}
+
+/// Every carrier, as lists show it. Needs no agent.
+#[must_use]
+pub fn carrier_views() -> Vec<dto::CarrierView> {
+    carrier::carriers()
+        .iter()
+        .map(|c| dto::CarrierView {
+            id: c.id().to_owned(),
+            name: c.name().to_owned(),
+            about: c.about().to_owned(),
+            limits: owned(c.limits()),
+            naming: match c.naming() {
+                Naming::Never => "never",
+                Naming::Variable { always: true } | Naming::Key { always: true } => "always",
+                Naming::Variable { .. } | Naming::Key { .. } => "may",
+            }
+            .to_owned(),
+        })
+        .collect()
+}
+
+fn owned(all: &[&str]) -> Vec<String> {
+    all.iter().map(|one| (*one).to_owned()).collect()
+}
+
+/// A text in stretches, as a page gets it.
+#[must_use]
+pub fn pieces(text: &Text) -> Vec<dto::Piece> {
+    text.pieces()
+        .into_iter()
+        .map(|p| dto::Piece {
+            text: p.text,
+            secret: p.secret,
+            part: p.part.map(str::to_owned),
+            meaning: p.meaning.map(str::to_owned),
+        })
+        .collect()
+}
+
+/// What each part of a text means.
+#[must_use]
+pub fn explained(text: &Text) -> Vec<dto::Explained> {
+    text.explain()
+        .into_iter()
+        .map(|e| dto::Explained {
+            text: e.text,
+            part: e.part.to_owned(),
+            meaning: e.meaning.to_owned(),
+        })
+        .collect()
+}
+
+/// Writes `parts` in a format, and in a carrier where one is named.
+///
+/// # Errors
+/// [`berth_core::Code::Usage`] for an unknown format or carrier and a name that does not fit; else what the format or
+/// the carrier cannot say, with the reason.
+pub fn compose(
+    parts: &Parts,
+    format: &str,
+    in_carrier: Option<&str>,
+    variable: Option<&str>,
+) -> Result<Text> {
+    let format = connection::format(format)?;
+    let default = carrier::default_name(format);
+    carry(format.write(parts)?, in_carrier, variable, default)
+}
+
+/// Puts a text in a carrier, where one is named.
+///
+/// # Errors
+/// As [`compose`].
+pub fn carry(
+    text: Text,
+    in_carrier: Option<&str>,
+    variable: Option<&str>,
+    default: &str,
+) -> Result<Text> {
+    match in_carrier {
+        Some(id) => carrier::carry(carrier::carrier(id)?, &text, variable, default),
+        None if variable.is_some() => {
+            Err(Error::usage("A variable's name goes with a carrier only")
+                .hint("`berth connection --carriers` lists them"))
+        }
+        None => Ok(text),
+    }
 }
 
 /// `connection.show`: the whole string goes beside the body.
@@ -37,13 +140,8 @@ pub(crate) async fn show(
     request: dto::ConnectionShow,
     call: &Call,
 ) -> Result<dto::ConnectionView> {
-    let password_only = request.password_only;
-    let (view, text, password) = write(berth, request).await?;
-    call.answer_secret(if password_only {
-        password
-    } else {
-        text.reveal()
-    });
+    let (view, text) = write(berth, request).await?;
+    call.answer_secret(text.reveal());
     Ok(view)
 }
 
@@ -53,22 +151,19 @@ pub(crate) async fn copy(
     request: dto::ConnectionShow,
     _: &Call,
 ) -> Result<dto::ConnectionView> {
-    let password_only = request.password_only;
-    let (view, text, password) = write(berth, request).await?;
-    let secret = if password_only {
-        password
-    } else {
-        text.reveal()
-    };
-    berth.surroundings.clipboard.put(secret).await?;
+    let (view, text) = write(berth, request).await?;
+    berth.surroundings.clipboard.put(text.reveal()).await?;
     Ok(view)
 }
 
 async fn write(
     berth: &Arc<Berth>,
     request: dto::ConnectionShow,
-) -> Result<(dto::ConnectionView, Text, Secret)> {
+) -> Result<(dto::ConnectionView, Text)> {
     let format = connection::format(request.format.as_deref().unwrap_or(DEFAULT))?;
+    if let Some(id) = &request.carrier {
+        carrier::carrier(id)?;
+    }
     if let Some(database) = &request.database {
         name::check_sql("a database", database)?;
     }
@@ -81,12 +176,22 @@ async fn write(
         port: record.port,
         database: database.clone(),
         user: user.clone(),
-        password: password.clone(),
+        password,
         tls: Tls::Unverified,
         app: None,
         options: Vec::new(),
     };
-    let text = format.write(&parts)?;
+    let (carrier, variable) = (request.carrier.as_deref(), request.variable.as_deref());
+    let text = if request.password_only {
+        carry(
+            Text::alone(&parts.password),
+            carrier,
+            variable,
+            "MSSQL_PASSWORD",
+        )?
+    } else {
+        compose(&parts, format.id(), carrier, variable)?
+    };
     let tunnel = if record.direct {
         "the engine is on this machine"
     } else {
@@ -96,7 +201,10 @@ async fn write(
         name: record.name,
         host: record.host,
         format: format.id().to_owned(),
+        carrier: request.carrier,
         masked: text.masked(),
+        pieces: pieces(&text),
+        explained: explained(&text),
         server: parts.host,
         port: parts.port,
         user,
@@ -107,5 +215,5 @@ async fn write(
         ),
         password_on_stdin: text.input().is_some(),
     };
-    Ok((view, text, password))
+    Ok((view, text))
 }

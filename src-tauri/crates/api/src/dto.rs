@@ -575,6 +575,45 @@ pub struct FormatView {
     pub limits: Vec<String>,
 }
 
+/// A carrier of connection strings: what they travel in to their client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CarrierView {
+    /// `sh`.
+    pub id: String,
+    /// `sh, bash, zsh`.
+    pub name: String,
+    /// One line: what is written, and who reads it.
+    pub about: String,
+    /// What it cannot carry.
+    pub limits: Vec<String>,
+    /// Whether the value gets a name: `never`, `may` or `always`.
+    pub naming: String,
+}
+
+/// One stretch of a connection string, its secret a hole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// The characters; `••••` where `secret` is set.
+    pub text: String,
+    /// Whether this is a hole, which only a copy fills.
+    pub secret: bool,
+    /// What it stands for: `server`, `database`, `user`, `password`, `tls`, …
+    pub part: Option<String>,
+    /// The same in words.
+    pub meaning: Option<String>,
+}
+
+/// One part of a connection string, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The stretch, the password masked.
+    pub text: String,
+    /// As in [`Piece`].
+    pub part: String,
+    /// What it means.
+    pub meaning: String,
+}
+
 /// Which connection string.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -584,6 +623,12 @@ pub struct ConnectionShow {
     /// A format's id; none means `adonet`.
     #[serde(default)]
     pub format: Option<String>,
+    /// A carrier's id; none means the string as it is.
+    #[serde(default)]
+    pub carrier: Option<String>,
+    /// The variable or key that a carrier puts it in; none is the carrier's own choice.
+    #[serde(default)]
+    pub variable: Option<String>,
     /// Another database than the instance's own.
     #[serde(default)]
     pub database: Option<String>,
@@ -605,8 +650,14 @@ pub struct ConnectionView {
     pub host: String,
     /// The format's id.
     pub format: String,
+    /// The carrier's id, where one was asked for.
+    pub carrier: Option<String>,
     /// The string with the password masked.
     pub masked: String,
+    /// The same in stretches, the secret a hole: together they read as `masked`.
+    pub pieces: Vec<Piece>,
+    /// What each part means, in the order of the string.
+    pub explained: Vec<Explained>,
     /// Where it leads.
     pub server: String,
     /// The port there.

@@ -183,6 +183,8 @@ commands! {
     "operation.list" OperationList(dto::Nothing) streams dto::Nothing, gives Vec<dto::OperationView> => crate::operations::list;
     /// The formats of connection strings.
     "connection.formats" ConnectionFormats(dto::Nothing) streams dto::Nothing, gives Vec<dto::FormatView> => crate::connections::formats;
+    /// What connection strings travel in.
+    "connection.carriers" ConnectionCarriers(dto::Nothing) streams dto::Nothing, gives Vec<dto::CarrierView> => crate::connections::carriers;
     /// A connection string: masked in the body, whole in the secret beside it.
     "connection.show" ConnectionShow(dto::ConnectionShow) streams dto::Nothing, gives dto::ConnectionView => crate::connections::show;
     /// Puts a connection string on this machine's clipboard.

@@ -226,31 +226,67 @@ pub(crate) struct Up {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = CONNECTION_HELP)]
 pub(crate) struct Connection {
     /// NAME or HOST/NAME
-    #[arg(required_unless_present = "formats")]
+    #[arg(required_unless_present_any = ["formats", "carriers", "read", "parts"])]
     pub(crate) name: Option<String>,
-    /// The client's format; `--formats` lists them
+    /// The client's format; `--formats` lists them. With `--read`, the format to read it as
     #[arg(long)]
     pub(crate) format: Option<String>,
+    /// What the string travels in; `--carriers` lists them
+    #[arg(long)]
+    pub(crate) carrier: Option<String>,
+    /// The variable or key that the carrier puts it in
+    #[arg(long, value_name = "NAME", requires = "carrier")]
+    pub(crate) variable: Option<String>,
     /// Another database than the instance's own
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", conflicts_with_all = ["read", "parts"])]
     pub(crate) database: Option<String>,
     /// Another login than the default one
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["read", "parts"])]
     pub(crate) login: Option<String>,
     /// Put it on the clipboard instead of printing it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["read", "parts", "explain", "test"])]
     pub(crate) copy: bool,
     /// Only the password, for clients that read it from their standard input
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long, conflicts_with_all = ["format", "read", "parts", "explain", "test"])]
     pub(crate) password: bool,
+    /// Say what each part means, the password masked
+    #[arg(long, conflicts_with_all = ["test", "read"])]
+    pub(crate) explain: bool,
+    /// Open it with the drivers that are installed here, and say what came of it
+    #[arg(long, conflicts_with_all = ["carrier", "read"])]
+    pub(crate) test: bool,
+    /// Write the string for parts given as JSON, for a server that Berth does not run; `-` is standard input
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["name", "read"])]
+    pub(crate) parts: Option<PathBuf>,
+    /// Read a string, or a file that holds one, and say what it means and what is wrong with it; `-` is standard input
+    #[arg(long, value_name = "FILE|-", conflicts_with = "name")]
+    pub(crate) read: Option<PathBuf>,
+    /// With `--read`: print the string as it should be, whole
+    #[arg(long, requires = "read")]
+    pub(crate) mended: bool,
     /// List the formats
-    #[arg(long, conflicts_with_all = ["name", "format", "copy"])]
+    #[arg(long, conflicts_with_all = ["name", "format", "copy", "carrier", "carriers", "read", "parts"])]
     pub(crate) formats: bool,
+    /// List the carriers
+    #[arg(long, conflicts_with_all = ["name", "format", "copy", "carrier", "read", "parts"])]
+    pub(crate) carriers: bool,
     #[command(flatten)]
     pub(crate) json: Json,
 }
+
+/// What `berth connection --help` ends with.
+const CONNECTION_HELP: &str = r#"Parts are a JSON object:
+  {"host","port","database","user","password","tls":"verified|pinned|unverified","ca"?,"certificate"?,"app"?,"options"?}
+
+Examples:
+  berth connection orders --format jdbc
+  berth connection orders --format go --carrier dotenv-python --variable DATABASE_URL >> .env
+  berth connection orders --carrier user-secrets | dotnet user-secrets set
+  berth connection orders --test
+  berth connection --read - < appsettings.json"#;
 
 #[derive(Debug, Args)]
 pub(crate) struct Query {

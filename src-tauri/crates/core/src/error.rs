@@ -22,9 +22,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Code {
     /// It was tried and did not work.
     Failed,
-    /// What was asked for makes no sense: a bad name, port, option.
+    /// What was asked for makes no sense: a bad name, port, option, an unknown format or carrier.
     Usage,
-    /// There is no such host, instance, image, format.
+    /// There is no such host, instance, image.
     NotFound,
     /// Refused for safety: data that would be lost, options that differ.
     Refused,

@@ -14,12 +14,14 @@
     )
 )]
 
+pub mod carrier;
 pub mod connection;
 pub mod error;
 pub mod host;
 pub mod instance;
 pub mod label;
 pub mod name;
+mod nearest;
 pub mod password;
 pub mod port;
 pub mod powershell;

@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
             tail,
         } => instance::logs(&Session::open(verbose).await?, name, follow, since, tail).await,
         Command::Connection(connection) => {
-            connection::run(&Session::open(verbose).await?, connection).await
+            connection::run(verbose, connection).await
         }
         Command::Query(query) => query::run(verbose, query).await,
         Command::Practice(practice) => practice::run(practice).await,

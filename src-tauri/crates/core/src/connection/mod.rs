@@ -23,6 +23,7 @@ mod input;
 mod options;
 mod parts;
 mod quote;
+pub mod read;
 mod text;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use text::{Explained, PieceView, Text};
 use adonet::AdoNet;
 use text::Part;
 
+use crate::nearest::nearest;
 use crate::{Error, Result};
 
 /// Seconds that a string gives a client to connect. The way leads through a tunnel that the
@@ -317,26 +319,16 @@ pub fn format(id: &str) -> Result<&'static dyn Format> {
         return Ok(*found);
     }
     let wanted = id.to_ascii_lowercase();
-    let mut near: Vec<_> = FORMATS
-        .iter()
-        .map(|f| (distance(&wanted, f.id()), f.id()))
-        .filter(|(distance, id)| {
-            *distance <= id.len().div_ceil(2) || id.contains(&wanted) || wanted.contains(id)
-        })
-        .collect();
-    near.sort_unstable();
+    let near = nearest(&wanted, FORMATS.iter().map(|f| f.id()));
     let list = |ids: &mut dyn Iterator<Item = &str>| {
         ids.map(|id| format!("`{id}`"))
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let hint = if near.is_empty() || wanted.is_empty() {
+    let hint = if near.is_empty() {
         format!("There are: {}", list(&mut FORMATS.iter().map(|f| f.id())))
     } else {
-        format!(
-            "Nearest: {}",
-            list(&mut near.iter().take(3).map(|(_, id)| *id))
-        )
+        format!("Nearest: {}", list(&mut near.into_iter()))
     };
     let shown: String = id.chars().take(40).collect();
     Err(Error::usage(format!(
@@ -344,33 +336,6 @@ pub fn format(id: &str) -> Result<&'static dyn Format> {
         shown.escape_debug()
     ))
     .hint(hint))
-}
-
-/// How many characters to insert, drop or change (Levenshtein). Both sides are short:
-/// what is longer than any id counts as far away.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len() > 40 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut above_left = i;
-        let mut left = i.saturating_add(1);
-        let mut cells = row.iter_mut();
-        if let Some(first) = cells.next() {
-            *first = left;
-        }
-        for (y, cell) in b.chars().zip(cells) {
-            let above = *cell;
-            let change = above_left.saturating_add(usize::from(x != y));
-            left = change
-                .min(above.saturating_add(1))
-                .min(left.saturating_add(1));
-            above_left = above;
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }
 
 /// The refusal of one format: `what` it cannot say, `why`, and the format that can.

@@ -117,12 +117,25 @@ pub struct Explained {
 
 impl Text {
     /// An empty text, to add to.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
+    /// A password by itself, for clients that take it apart from the string.
+    #[must_use]
+    pub fn alone(password: &Secret) -> Self {
+        let password = password.expose_secret();
+        Self {
+            pieces: vec![Piece {
+                part: Some(Part::Password),
+                text: Content::Hidden(exact(password.len(), &[password])),
+            }],
+            input: None,
+        }
+    }
+
     /// Adds what only holds the parts together.
-    pub(super) fn plain(self, text: impl AsRef<str>) -> Self {
+    pub(crate) fn plain(self, text: impl AsRef<str>) -> Self {
         self.show(None, text.as_ref())
     }
 
@@ -149,7 +162,7 @@ impl Text {
     }
 
     /// Adds the password, already encoded for the place it stands in.
-    pub(super) fn hidden(mut self, encoded: &Zeroizing<String>) -> Self {
+    pub(crate) fn hidden(mut self, encoded: &Zeroizing<String>) -> Self {
         self.pieces.push(Piece {
             part: Some(Part::Password),
             text: Content::Hidden(exact(encoded.len(), &[encoded.as_str()])),
@@ -165,7 +178,7 @@ impl Text {
     }
 
     /// Adds everything of another text.
-    pub(super) fn append(mut self, other: Self) -> Self {
+    pub(crate) fn append(mut self, other: Self) -> Self {
         for piece in other.pieces {
             match piece.text {
                 Content::Shown(text) => self = self.show(piece.part, &text),
@@ -217,6 +230,17 @@ impl Text {
             Some(part @ (Part::Tls(_) | Part::WeakTls(_))) => Some(part.meaning()),
             _ => None,
         })
+    }
+
+    /// Each of its secrets alone, as it is written here.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Self> + '_ {
+        self.pieces
+            .iter()
+            .filter(|piece| matches!(piece.text, Content::Hidden(_)))
+            .map(|piece| Self {
+                pieces: vec![piece.clone()],
+                input: None,
+            })
     }
 
     /// The string in stretches, the secret a hole: together they read as [`Text::masked`].
