@@ -22,5 +22,5 @@ shots: ## a picture of each screen, in light and dark, into target/shots
 bench: ## Berth beside the peers, measured in the same run: median, spread, ratio
 	@tests/bench.sh
 
-soak: ## the end-to-end suites again and again until one fails: make soak TIMES=20
-	@tests/suite.sh -p berth-tests --stress-count $(or $(TIMES),10)
+soak: ## what takes too long for `make test`, then the end-to-end suites until one fails: make soak TIMES=20
+	@tests/soak.sh $(or $(TIMES),10)

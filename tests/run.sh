@@ -18,7 +18,9 @@ step() { # what it is, the command
 }
 
 command -v cc >/dev/null 2>&1 || step 'a linker' tests/prepare/machine.sh linker
-prepare() { tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh && tests/prepare/ui.sh; }
+prepare() {
+  tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh && tests/prepare/readers.sh && tests/prepare/ui.sh
+}
 prepare >.cache/prepare.log 2>&1 &
 preparing=$!
 trap 'kill $preparing 2>/dev/null || true' EXIT

@@ -21,6 +21,11 @@ if [ "$only" = everything ]; then
   want nc netcat-openbsd
   want pkill procps
   want chromium chromium
+  # What reads back what connection strings travel in.
+  want zsh zsh
+  want fish fish
+  want ruby ruby
+  want jq jq
   if [ "$(uname -s)" = Linux ]; then
     want dockerd docker.io
     want gnome-keyring-daemon gnome-keyring

@@ -1,10 +1,16 @@
 //! The main way as a user goes it, with nothing but the `berth` command: from a host to a connection string
 //! that the user's own client opens.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::{fs, path::Path, time::Duration};
 
-use berth_tests::rig::{Dockerd, Home, LinuxHost, PracticeHost, SecretService, drivers};
+use berth_tests::rig::{Dockerd, Home, LinuxHost, PracticeHost, SecretService, drivers, programs};
 use serde_json::{Value, json};
 
 /// Every file below `folder` that holds `text`.
@@ -61,6 +67,64 @@ fn every_client_opens(home: &Home, name: &str) {
     }
 }
 
+/// The string in a carrier, in words, in pieces, and opened by what is installed.
+fn the_string_travels(home: &Home, name: &str, password: &str) {
+    let carried = home
+        .berth(&["connection", name, "--carrier", "json"])
+        .ok()
+        .json();
+    let plain = home.berth(&["connection", name]).ok();
+    assert_eq!(carried, json!(plain.line()), "what a reader of JSON gets");
+    let alone = home
+        .berth(&["connection", name, "--password", "--carrier", "dotenv-node"])
+        .ok();
+    assert_eq!(alone.line(), format!("MSSQL_PASSWORD='{password}'"));
+
+    let explained = home.berth(&["connection", name, "--explain"]).ok().stdout;
+    assert!(
+        explained.contains("login") && !explained.contains(password),
+        "in words, and without the password:\n{explained}"
+    );
+    let shown = home.berth(&["connection", name, "--json"]).ok().json();
+    let pieces = shown["pieces"].as_array().expect("the string in pieces");
+    let text: String = pieces.iter().filter_map(|p| p["text"].as_str()).collect();
+    assert_eq!(json!(text), shown["masked"]);
+    assert!(
+        pieces
+            .iter()
+            .any(|p| p["secret"] == true && p["part"] == "password"),
+        "the secret is a hole, which only a copy fills: {pieces:?}"
+    );
+    assert!(!text.contains(password));
+
+    let tried = home
+        .berth_with(
+            &["connection", name, "--test", "--format", "tiberius"],
+            "",
+            Duration::from_secs(60),
+        )
+        .ok();
+    assert!(
+        tried
+            .stderr
+            .contains("no driver for `tiberius` is installed here")
+            && tried.stdout.contains("Berth's own"),
+        "without a client's driver Berth's own opens the string, and it is said:\n{}{}",
+        tried.stdout,
+        tried.stderr
+    );
+    if programs::find("tsql").is_some() {
+        let tried = home
+            .berth_with(
+                &["connection", name, "--test", "--format", "freetds"],
+                "",
+                Duration::from_secs(60),
+            )
+            .ok();
+        assert!(tried.stdout.contains("tsql"), "{}", tried.stdout);
+    }
+}
+
 /// What must hold on every host, once an instance is up.
 fn the_instance_serves_and_goes(home: &Home, name: &str) {
     let listed = home.berth(&["list", "--json"]).ok().json();
@@ -76,6 +140,7 @@ fn the_instance_serves_and_goes(home: &Home, name: &str) {
         .line()
         .to_owned();
     assert!(password.len() >= 20, "the password is a generated one");
+    the_string_travels(home, name, &password);
     assert_eq!(
         files_with(&home.berth_home(), &password),
         Vec::<String>::new(),
