@@ -577,6 +577,7 @@ pub struct FormatView {
 
 /// A carrier of connection strings: what they travel in to their client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct CarrierView {
     /// `sh`.
     pub id: String,
@@ -592,6 +593,7 @@ pub struct CarrierView {
 
 /// One stretch of a connection string, its secret a hole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Piece {
     /// The characters; `••••` where `secret` is set.
     pub text: String,
@@ -605,6 +607,7 @@ pub struct Piece {
 
 /// One part of a connection string, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Explained {
     /// The stretch, the password masked.
     pub text: String,

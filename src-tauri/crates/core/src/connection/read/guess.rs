@@ -9,6 +9,7 @@ use super::{
     pairs::{self, Quoting},
     scan, url,
 };
+use crate::Secret;
 
 /// A string in a string in a file: further down nobody looks.
 const DEEPEST: u8 = 4;
@@ -63,9 +64,15 @@ pub(super) fn string(text: &str, format: Option<&str>) -> Option<Reading> {
         return Some(from_url(rest, client));
     }
     if lower.starts_with("mssql://") {
-        return Some(from_url(text.get("mssql://".len()..)?, &client::NODE_URL));
+        let mut reading = from_url(text.get("mssql://".len()..)?, &client::NODE_URL);
+        reading.findings.push(Finding::note(
+            "Sequelize and TypeORM read such a URL; the `mssql` package reads none since version 7, and Knex fails on one with a port",
+            "Take the configuration object there: format `mssql-config` or `knex`",
+        ));
+        return Some(reading);
     }
-    for (prefix, client) in [("sqlsrv:", &client::ODBC), ("odbc:", &client::ODBC)] {
+    // PHP's own prefix, and go-mssqldb's for the same grammar with its own words.
+    for (prefix, client) in [("sqlsrv:", &client::ODBC), ("odbc:", &client::GO)] {
         if lower.starts_with(prefix) {
             return Some(from_pairs(text, prefix.len(), Quoting::Braces, client));
         }
@@ -246,10 +253,15 @@ fn assignment(text: &str, format: Option<&str>, depth: u8) -> Option<Reading> {
             continue;
         }
         let value = value.trim();
-        for value in unquoted(value) {
+        let mut values = unquoted(value);
+        if name.contains('.') && value.contains('\\') {
+            values.push(unescaped(value));
+        }
+        for value in values {
             if let Some(mut reading) = string(&value, format)
                 .or_else(|| document::read(&value, format, depth.saturating_add(1)))
             {
+                beside(text, name, &mut reading);
                 reading
                     .place
                     .get_or_insert_with(|| name.chars().take(64).collect());
@@ -258,6 +270,78 @@ fn assignment(text: &str, format: Option<&str>, depth: u8) -> Option<Reading> {
         }
     }
     None
+}
+
+/// Takes user and password from the lines beside a URL that has none, as Spring's properties have them:
+/// `….url`, `….username`, `….password`.
+fn beside(text: &str, name: &str, reading: &mut Reading) {
+    let Some(cut) = name.rfind(['.', '_']) else {
+        return;
+    };
+    let properties = name.contains('.');
+    let stem = name.get(..cut).unwrap_or_default();
+    for line in text.lines() {
+        let Some((key, value)) = line.trim().split_once('=') else {
+            continue;
+        };
+        let Some(last) = key
+            .trim()
+            .strip_prefix(stem)
+            .and_then(|rest| rest.strip_prefix(['.', '_']))
+        else {
+            continue;
+        };
+        let value = if properties {
+            unescaped(value.trim_start())
+        } else {
+            unquoted(value.trim())
+                .into_iter()
+                .next()
+                .unwrap_or_default()
+        };
+        match last.to_ascii_lowercase().as_str() {
+            "username" | "user" if reading.user.is_none() => {
+                reading.user = Some(value.as_str().to_owned());
+                reading.findings.retain(|f| f.what != judge::NO_USER);
+            }
+            "password" if reading.password.is_none() => {
+                reading.password = Some(Secret::from(value.as_str().to_owned()));
+                reading.findings.retain(|f| f.what != judge::NO_PASSWORD);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A value of a Java properties file.
+fn unescaped(text: &str) -> Zeroizing<String> {
+    let mut units: Zeroizing<Vec<u16>> = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut chars = text.chars();
+    let mut buffer = [0; 2];
+    while let Some(c) = chars.next() {
+        let c = match c {
+            '\\' => match chars.next() {
+                Some('u') => {
+                    let mut unit = 0_u16;
+                    for digit in chars.by_ref().take(4) {
+                        let digit = digit.to_digit(16).and_then(|d| u16::try_from(d).ok());
+                        unit = unit.wrapping_mul(16).wrapping_add(digit.unwrap_or(0));
+                    }
+                    units.push(unit);
+                    continue;
+                }
+                Some('t') => '\t',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('f') => '\u{c}',
+                Some(c) => c,
+                None => break,
+            },
+            c => c,
+        };
+        units.extend_from_slice(c.encode_utf16(&mut buffer));
+    }
+    Zeroizing::new(String::from_utf16_lossy(&units))
 }
 
 /// A value as its reader may take it: as it is, or without its quotes by the rules of a shell, or plainly.

@@ -12,6 +12,10 @@ use crate::Secret;
 use crate::connection::{Setting, Tls};
 use crate::secret::ExposeSecret;
 
+/// What is said where they are missing; a file may have them beside the string.
+pub(super) const NO_USER: &str = "There is no user";
+pub(super) const NO_PASSWORD: &str = "There is no password";
+
 /// Host and port of a server's value. `separator` is what parts them; IPv6 stands in brackets where it is `:`.
 pub(super) fn host_and_port(text: &str, separator: Option<char>) -> Option<(String, Option<u16>)> {
     let bare = |host: &str| {
@@ -353,13 +357,13 @@ fn tls(reading: &mut Reading, words: &[Option<Zeroizing<String>>; 4]) {
 fn missing(reading: &mut Reading) {
     if reading.user.is_none() {
         reading.findings.push(Finding::wrong(
-            "There is no user",
+            NO_USER,
             format!("Say it{}", named(reading.client, Key::User)),
         ));
     }
     if reading.password.is_none() && !matches!(reading.client.format, "freetds" | "sqlcmd") {
         reading.findings.push(Finding::wrong(
-            "There is no password",
+            NO_PASSWORD,
             format!("Say it{}", named(reading.client, Key::Password)),
         ));
     }

@@ -9,6 +9,17 @@ use super::{
 };
 use crate::nearest::distance;
 
+/// The spellings of Microsoft.Data.SqlClient's own builder that nobody else reads.
+const SPACED: &[&str] = &[
+    "trust server certificate",
+    "multiple active result sets",
+    "application intent",
+    "multi subnet failover",
+    "host name in certificate",
+    "server certificate",
+    "ip address preference",
+];
+
 /// How many findings one string is worth.
 const MOST: usize = 50;
 
@@ -63,6 +74,12 @@ pub(super) fn read(
             }
             continue;
         };
+        if client.format == "adonet" && SPACED.contains(&key.to_ascii_lowercase().as_str()) {
+            findings.push(Finding::note(
+                format!("`{}` with blanks is refused by System.Data.SqlClient, and passed over in silence by node's `mssql`", key.to_ascii_lowercase()),
+                format!("Write `{}`, which every client takes", key.to_ascii_lowercase().replace(' ', "")),
+            ));
+        }
         match pair.fault {
             Some(Fault::Open) => findings.push(Finding::wrong(
                 format!(

@@ -90,7 +90,12 @@ fn pieces(text: &str, found: &[Named]) -> Option<Reading> {
         // A file's head may hold another `user` or `name`; the nearest one counts.
         if kind != Key::Other {
             entries.retain(|entry| entry.key != kind);
-            entries.push(Entry::of(kind, named.value.clone(), true));
+            let value = if client.format == client::DBT.format {
+                rendered(&named.value)
+            } else {
+                named.value.clone()
+            };
+            entries.push(Entry::of(kind, value, true));
         }
     }
     let has = |kind: Key| entries.iter().any(|entry| entry.key == kind);
@@ -105,6 +110,19 @@ fn pieces(text: &str, found: &[Named]) -> Option<Reading> {
         ));
     }
     Some(judge::reading(client, entries, findings))
+}
+
+/// A value without the Jinja expressions that stand for characters of Jinja's own.
+fn rendered(text: &str) -> Zeroizing<String> {
+    let mut value = Zeroizing::new(text.to_owned());
+    for (expression, character) in [
+        ("{{ '{' }}", "{"),
+        ("{{ '\\n' }}", "\n"),
+        ("{{ '\\r' }}", "\r"),
+    ] {
+        value = Zeroizing::new(value.replace(expression, character));
+    }
+    value
 }
 
 /// A name that may be shown: a key of a file, not a value.

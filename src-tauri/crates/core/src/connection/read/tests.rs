@@ -135,6 +135,20 @@ fn the_usual_strings_are_read() {
             "orders",
         ),
         (
+            "odbc:server=db.example;port=14330;user id={sa};password={p;w\"1};database={orders};encrypt=true;TrustServerCertificate=true",
+            "go",
+            "db.example",
+            14330,
+            "orders",
+        ),
+        (
+            "spring.datasource.url=jdbc:sqlserver://db.example:14330;databaseName={orders};encrypt=true;trustServerCertificate=true\nspring.datasource.username=sa\nspring.datasource.password=p;w\\u00221\n",
+            "jdbc",
+            "db.example",
+            14330,
+            "orders",
+        ),
+        (
             "development:\n  adapter: sqlserver\n  host: db.example\n  port: 14330\n  database: orders\n  username: sa\n  password: \"p;w\\\"1\"\n",
             "rails",
             "db.example",
@@ -299,6 +313,16 @@ fn words_that_the_client_does_not_take_are_named() {
             "trustservercertificate",
         ),
         (
+            "Server=h,1433;User ID=sa;Password=x;Encrypt=True;Trust Server Certificate=True",
+            "with blanks",
+            "trustservercertificate",
+        ),
+        (
+            "mssql://sa:x@h:1433/d?encrypt=true",
+            "Knex",
+            "configuration object",
+        ),
+        (
             "Server=h,1433;User ID=sa;Password=x;Encrypt=False",
             "Encryption is off",
             "Encrypt=Mandatory",
@@ -443,6 +467,7 @@ const SNIPPETS: &[&str] = &[
     "appsettings",
     "efcore",
     "pymssql",
+    "spring",
     "rails",
     "dbt",
     "django",
