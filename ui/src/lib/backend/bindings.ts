@@ -52,6 +52,31 @@ answers: number,
 decline: boolean, };
 
 /**
+ * A carrier of connection strings: what they travel in to their client.
+ */
+export type CarrierView = { 
+/**
+ * `sh`.
+ */
+id: string, 
+/**
+ * `sh, bash, zsh`.
+ */
+name: string, 
+/**
+ * One line: what is written, and who reads it.
+ */
+about: string, 
+/**
+ * What it cannot carry.
+ */
+limits: Array<string>, 
+/**
+ * Whether the value gets a name: `never`, `may` or `always`.
+ */
+naming: string, };
+
+/**
  * One change of what there is. The first item of `berth.watch` is everything; what comes after replaces what has the same
  * name or id.
  */
@@ -102,6 +127,14 @@ name: string,
  */
 format: string | null, 
 /**
+ * A carrier's id; none means the string as it is.
+ */
+carrier: string | null, 
+/**
+ * The variable or key that a carrier puts it in; none is the carrier's own choice.
+ */
+variable: string | null, 
+/**
  * Another database than the instance's own.
  */
 database: string | null, 
@@ -131,9 +164,21 @@ host: string,
  */
 format: string, 
 /**
+ * The carrier's id, where one was asked for.
+ */
+carrier: string | null, 
+/**
  * The string with the password masked.
  */
 masked: string, 
+/**
+ * The same in stretches, the secret a hole: together they read as `masked`.
+ */
+pieces: Array<Piece>, 
+/**
+ * What each part means, in the order of the string.
+ */
+explained: Array<Explained>, 
 /**
  * Where it leads.
  */
@@ -204,6 +249,23 @@ hint: string | null,
  * Named facts that a caller acts on.
  */
 details: Array<[string, string]>, };
+
+/**
+ * One part of a connection string, in words.
+ */
+export type Explained = { 
+/**
+ * The stretch, the password masked.
+ */
+text: string, 
+/**
+ * As in [`Piece`].
+ */
+part: string, 
+/**
+ * What it means.
+ */
+meaning: string, };
 
 /**
  * One fact about a host.
@@ -710,6 +772,27 @@ notes: Array<string>,
 changed: boolean, };
 
 /**
+ * One stretch of a connection string, its secret a hole.
+ */
+export type Piece = { 
+/**
+ * The characters; `••••` where `secret` is set.
+ */
+text: string, 
+/**
+ * Whether this is a hole, which only a copy fills.
+ */
+secret: boolean, 
+/**
+ * What it stands for: `server`, `database`, `user`, `password`, `tls`, …
+ */
+part: string | null, 
+/**
+ * The same in words.
+ */
+meaning: string | null, };
+
+/**
  * One line of a question.
  */
 export type Prompt = { 
@@ -988,6 +1071,7 @@ export interface Commands {
   "operation.cancel": { request: OperationId; item: Nothing; response: Nothing };
   "operation.list": { request: Nothing; item: Nothing; response: Array<OperationView> };
   "connection.formats": { request: Nothing; item: Nothing; response: Array<FormatView> };
+  "connection.carriers": { request: Nothing; item: Nothing; response: Array<CarrierView> };
   "connection.show": { request: ConnectionShow; item: Nothing; response: ConnectionView };
   "connection.copy": { request: ConnectionShow; item: Nothing; response: ConnectionView };
   "connection.try": { request: Nothing; item: Nothing; response: Tried };
