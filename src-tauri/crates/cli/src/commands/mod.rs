@@ -40,9 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
             since,
             tail,
         } => instance::logs(&Session::open(verbose).await?, name, follow, since, tail).await,
-        Command::Connection(connection) => {
-            connection::run(verbose, connection).await
-        }
+        Command::Connection(connection) => connection::run(verbose, connection).await,
         Command::Query(query) => query::run(verbose, query).await,
         Command::Practice(practice) => practice::run(practice).await,
         Command::Agent(command) => agent::run(command).await,

@@ -149,7 +149,9 @@ pub(super) async fn instance(
                 "note: no driver for `{format}` is installed here, so Berth's own opened the instance's ADO.NET string"
             ));
         } else {
-            note("note: no driver is installed here, so Berth's own opened the instance's ADO.NET string");
+            note(
+                "note: no driver is installed here, so Berth's own opened the instance's ADO.NET string",
+            );
         }
         outcomes.push(by_berth(session, wish, &password).await);
     }
@@ -171,7 +173,11 @@ pub(super) async fn parts(parts: &Parts, format: Option<&str>, as_json: bool) ->
         ))
         .hint(format!(
             "These are looked for: {}; Node's packages in the current folder",
-            DRIVERS.iter().map(|d| d.name).collect::<Vec<_>>().join(", ")
+            DRIVERS
+                .iter()
+                .map(|d| d.name)
+                .collect::<Vec<_>>()
+                .join(", ")
         )));
     }
     show(&outcomes, as_json)
@@ -316,7 +322,11 @@ async fn open(driver: &Driver, parts: &Parts) -> Result<Option<Outcome>> {
     let refused = !success || stderr.contains("Msg ") || stderr.contains("Error ");
     let answer = stdout.trim();
     if refused || answer.is_empty() {
-        let said = if stderr.trim().is_empty() { &stdout } else { &stderr };
+        let said = if stderr.trim().is_empty() {
+            &stdout
+        } else {
+            &stderr
+        };
         return Ok(Some(outcome(false, None, said.trim())));
     }
     Ok(Some(outcome(true, None, answer)))
@@ -338,8 +348,7 @@ async fn run(command: &mut Command, input: &Secret) -> std::io::Result<(bool, St
         }
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let ((), stdout, stderr, status) =
-        tokio::join!(write, all(stdout), all(stderr), child.wait());
+    let ((), stdout, stderr, status) = tokio::join!(write, all(stdout), all(stderr), child.wait());
     Ok((status?.success(), stdout, stderr))
 }
 
@@ -355,8 +364,9 @@ async fn all(from: Option<impl AsyncReadExt + Unpin>) -> String {
 
 /// Whether a program of that name is in the `PATH`.
 fn is_installed(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
 }
 
 /// What a driver said, without the secrets that it was given.

@@ -195,9 +195,8 @@ fn input(file: &std::path::Path, longest: usize) -> Result<Secret> {
     } else {
         format!("`{}`", file.display())
     };
-    let failed = |e: std::io::Error| {
-        Error::failed(format!("{what} cannot be read")).because(e.to_string())
-    };
+    let failed =
+        |e: std::io::Error| Error::failed(format!("{what} cannot be read")).because(e.to_string());
     // One more than may be: the reader says that it is too long.
     let limit = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::with_capacity(longest.saturating_add(1));

@@ -11,11 +11,7 @@ use berth_core::{
     secret::ExposeSecret,
 };
 
-use crate::{
-    args::Connection,
-    render::out,
-    session::json,
-};
+use crate::{args::Connection, render::out, session::json};
 
 /// Says what a string means, or prints it mended. No agent is needed, and nothing is kept.
 pub(super) fn run(c: &Connection, file: &Path) -> Result<u8> {
@@ -65,14 +61,20 @@ fn say(reading: &Reading, mended: Option<&str>) {
     if let Some(place) = &view.place {
         line("found at", place);
     }
-    let port = view.port.map_or_else(
-        || "no port said".to_owned(),
-        |port| format!("port {port}"),
-    );
+    let port = view
+        .port
+        .map_or_else(|| "no port said".to_owned(), |port| format!("port {port}"));
     line("server", &format!("{}, {port}", or(view.server, "none")));
     line("database", &or(view.database, "the login's own"));
     line("login", &or(view.user, "none"));
-    line("password", if view.password { "there, not shown" } else { "none" });
+    line(
+        "password",
+        if view.password {
+            "there, not shown"
+        } else {
+            "none"
+        },
+    );
     if let Some(app) = &view.app {
         line("app", app);
     }
@@ -93,6 +95,8 @@ fn say(reading: &Reading, mended: Option<&str>) {
     if let Some(mended) = mended
         && view.findings.iter().any(|f| f.severity < Severity::Note)
     {
-        out(format!("\nAs it should be (`--mended` prints it whole):\n{mended}"));
+        out(format!(
+            "\nAs it should be (`--mended` prints it whole):\n{mended}"
+        ));
     }
 }
