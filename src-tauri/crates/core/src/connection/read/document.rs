@@ -27,7 +27,8 @@ fn walk(value: &Value, format: Option<&str>, depth: u8, path: &mut Vec<String>) 
     }
     match value {
         Value::String(text) => {
-            let mut reading = guess::any(text, format, depth.saturating_add(1))?;
+            let mut reading = guess::any(text, format, depth.saturating_add(1))
+                .filter(|reading| reading.host.is_some() || path.is_empty())?;
             if !path.is_empty() {
                 reading.place = Some(path.join(":"));
             }

@@ -258,8 +258,10 @@ fn assignment(text: &str, format: Option<&str>, depth: u8) -> Option<Reading> {
             values.push(unescaped(value));
         }
         for value in values {
+            // A password may look like a piece of a string.
             if let Some(mut reading) = string(&value, format)
                 .or_else(|| document::read(&value, format, depth.saturating_add(1)))
+                .filter(|reading| reading.host.is_some())
             {
                 beside(text, name, &mut reading);
                 reading

@@ -22,28 +22,37 @@ struct Named {
 /// Reads the first connection in the text; none where there is none.
 pub(super) fn read(text: &str, format: Option<&str>) -> Option<Reading> {
     let found = names(text);
-    // A whole string in it counts for more than its pieces.
-    for Named { name, value } in &found {
-        if !text.starts_with('<')
-            && value.len() > 12
-            && let Some(mut reading) = guess::string(value, format)
-                .filter(|reading| reading.host.is_some() || reading.password.is_some())
-        {
-            reading.place.get_or_insert_with(|| safe_name(name));
-            return Some(reading);
-        }
-    }
     let markup = text.starts_with('<');
-    for value in literals(text, markup) {
-        let value = if markup { entities(&value) } else { value };
-        if value.len() > 12
-            && let Some(reading) = guess::string(&value, format)
-                .filter(|reading| reading.host.is_some() || reading.password.is_some())
-        {
-            return Some(reading);
-        }
+    let mut candidates: Vec<(Option<&str>, Zeroizing<String>)> = Vec::new();
+    if !markup {
+        candidates.extend(
+            found
+                .iter()
+                .map(|n| (Some(n.name.as_str()), n.value.clone())),
+        );
     }
-    pieces(text, &found)
+    candidates.extend(literals(text, markup).into_iter().map(|value| {
+        let value = if markup { entities(&value) } else { value };
+        (None, value)
+    }));
+    let mut readings = candidates
+        .into_iter()
+        .filter(|(_, value)| value.len() > 12)
+        .filter_map(|(name, value)| {
+            let mut reading = guess::string(&value, format)?;
+            if let Some(name) = name {
+                reading.place.get_or_insert_with(|| safe_name(name));
+            }
+            Some(reading)
+        })
+        // A password may look like a piece of a string.
+        .filter(|reading| reading.host.is_some());
+    let first = readings.next();
+    // A whole string counts for more than pieces, and they for more than a string without a login.
+    match first {
+        Some(reading) if reading.password.is_some() => Some(reading),
+        first => pieces(text, &found).or(first),
+    }
 }
 
 fn pieces(text: &str, found: &[Named]) -> Option<Reading> {
