@@ -158,6 +158,14 @@ fn server(reading: &mut Reading, words: &[Option<Zeroizing<String>>; 3]) {
     };
     let named = named || instance.as_ref().is_some_and(|i| !i.is_empty());
     let mut found = host_and_port(&before, client.port_after);
+    // FreeTDS cuts at the last `:` when the port is not given by itself, and wants no brackets.
+    if client.format == "pymssql"
+        && port.is_none()
+        && let Some((host, number)) = before.rsplit_once(':')
+        && let Ok(number) = number.parse()
+    {
+        found = Some((host.to_owned(), Some(number)));
+    }
     // The other client's separator: not read by this one, but meant.
     let usable = |found: &Option<(String, Option<u16>)>| {
         found.as_ref().is_some_and(|(host, _)| shown::is_host(host))

@@ -213,18 +213,23 @@ fn literal(text: &str, yaml: bool) -> Option<(Zeroizing<String>, usize)> {
     if matches!(first, '"' | '\'' | '`') {
         return quoted(text, yaml);
     }
-    // R's and Python's prefixes, JavaScript's `Buffer`: nothing to read.
-    let end = text
-        .find([',', ')', ']', '}', '\n', '\r'])
-        .unwrap_or(text.len());
-    let bare = text.get(..end)?;
-    let bare = bare.split(" #").next().unwrap_or(bare).trim();
-    // Only YAML has texts without quotes; elsewhere it is a number, a word, or an expression to look into.
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    if !yaml && !bare.chars().all(word) {
+    if matches!(first, '{' | '[' | '(' | '|' | '>' | '&' | '*') {
         return None;
     }
-    if bare.is_empty() || bare.starts_with(['{', '[', '(', '|', '>', '&', '*']) {
+    let ends = [',', ')', ']', '}', '\n', '\r'];
+    // Only YAML has texts without quotes; elsewhere it is a number, a word, or an expression to look into.
+    let end = if yaml {
+        text.find(ends).unwrap_or(text.len())
+    } else {
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        let end = text.find(|c| !word(c)).unwrap_or(text.len());
+        let behind = text.get(end..)?.trim_start_matches([' ', '\t']);
+        let ended = behind.is_empty() || behind.starts_with(ends) || behind.starts_with([';', '#']);
+        ended.then_some(end)?
+    };
+    let bare = text.get(..end)?;
+    let bare = bare.split(" #").next().unwrap_or(bare).trim();
+    if bare.is_empty() {
         return None;
     }
     Some((Zeroizing::new(bare.to_owned()), end))
