@@ -17,7 +17,7 @@ step() { # what it is, the command
   echo "ok: $what ($((SECONDS - began)) s)"
 }
 
-command -v cc >/dev/null 2>&1 || step 'a linker' tests/prepare/machine.sh linker
+step 'what the compiler needs' tests/prepare/machine.sh compile
 prepare() {
   tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh && tests/prepare/readers.sh && tests/prepare/ui.sh
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings the programs that the tests start: OpenSSH's server, Docker's engine, a Secret Service, FreeTDS.
 # Debian as root: installs what is missing. Elsewhere: says what is missing; the tests then say what they skip.
-# usage: machine.sh [linker]     only what Cargo needs to begin, so that the rest comes while it compiles
+# usage: machine.sh [compile]    only what Cargo needs to begin, so that the rest comes while it compiles
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -34,12 +34,17 @@ if [ "$only" = everything ]; then
     want ip iproute2
     want iptables iptables
     want unshare util-linux
+    want Xvfb xvfb
+    want WebKitWebDriver webkit2gtk-driver
   fi
 fi
-# Not programs: the C library to link with, Python's venv, what the ODBC driver and .NET load.
+# Not programs: what is linked with, Python's venv, what the ODBC driver and .NET load.
 if has dpkg-query; then
   installed() { dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'; }
-  installed libc6-dev || missing="$missing libc6-dev"
+  # A C library to link with, and what the app's window and menu-bar item are made of on Linux.
+  for package in libc6-dev libwebkit2gtk-4.1-dev libayatana-appindicator3-dev; do
+    installed "$package" || missing="$missing $package"
+  done
   if [ "$only" = everything ]; then
     for package in libodbc2 odbcinst libgssapi-krb5-2 python3-venv fonts-inter 'libicu[0-9]*'; do
       installed "$package" || missing="$missing $package"

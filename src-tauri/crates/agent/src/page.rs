@@ -81,7 +81,11 @@ impl Agent {
         }
     }
 
-    async fn client(&self) -> Result<Client> {
+    /// The connection, made if there is none.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn client(&self) -> Result<Client> {
         let mut slot = self.client.lock().await;
         if let Some(client) = &*slot
             && !client.is_closed()
