@@ -32,6 +32,7 @@ export class Kept<T> {
 export type Theme = "system" | "light" | "dark";
 export const kept = {
   format: new Kept<string>("berth.format", "adonet"),
+  carrier: new Kept<string>("berth.carrier", ""),
   theme: new Kept<Theme>("berth.theme", "system"),
   order: new Kept<"name" | "newest">("berth.order", "name"),
   started: new Kept<boolean>("berth.started", false),

@@ -1,5 +1,5 @@
 import { SvelteMap } from "svelte/reactivity";
-import { BerthError, type Backend, type Change, type FormatView, type HostLive, type InstanceView, type Name, type OperationView, type Request } from "./backend";
+import { BerthError, type Backend, type CarrierView, type Change, type FormatView, type HostLive, type InstanceView, type Name, type OperationView, type Request } from "./backend";
 
 /** What began an operation, to begin it again. */
 export interface Begun {
@@ -18,6 +18,7 @@ export class Live {
   /** Since when each instance runs, as far as somebody looked. */
   readonly startedAt = new SvelteMap<string, string>();
   formats: FormatView[] = $state([]);
+  carriers: CarrierView[] = $state([]);
   /** Whether the first picture is there. */
   ready = $state(false);
   /** Why the stream is broken, while it is. */
@@ -93,6 +94,7 @@ export class Live {
 
   async #loadFormats(): Promise<void> {
     this.formats = await this.backend.call("connection.formats", {});
+    this.carriers = await this.backend.call("connection.carriers", {});
   }
 
   /** Begins an operation and remembers how, so that it can be begun again. */

@@ -101,17 +101,17 @@ export class Window {
 
   /** Has Rust put a string, or the password alone, on the clipboard. The page never sees either. */
   async copy(full: string, what: { format?: string; password?: boolean } = {}): Promise<boolean> {
-    const format = what.format ?? kept.format.value;
-    const database = this.database[full];
-    const login = this.login[full];
+    const wish = { ...this.wish(full, what.format), ...(what.password ? { carrier: null } : {}) };
+    const { format, carrier, database, login } = wish;
     try {
-      await this.backend.call("connection.copy", { name: full, format, database, login, password_only: what.password ?? false });
+      await this.backend.call("connection.copy", { ...wish, password_only: what.password ?? false });
       this.say(what.password ? words.connection.copiedPassword : words.connection.copied);
       return true;
     } catch (error) {
       const e = BerthError.of(error);
       if (e.details["clipboard"] === "none") {
         const parts = ["berth connection", full, `--format ${format}`];
+        if (carrier) parts.push(`--carrier ${carrier}`);
         if (database) parts.push(`--database ${database}`);
         if (login) parts.push(`--login ${login}`);
         this.sheet = { kind: "clipboard", command: parts.join(" ") };
@@ -124,7 +124,7 @@ export class Window {
 
   /** What a string is asked for with: the choices that were made in the panel. */
   wish(full: string, format = kept.format.value) {
-    return { name: full, format, database: this.database[full], login: this.login[full] };
+    return { name: full, format, carrier: kept.carrier.value || null, database: this.database[full], login: this.login[full] };
   }
 
   /** Has the app show the string in a panel of the system, which no page can read. */
@@ -140,7 +140,7 @@ export class Window {
       return;
     }
     await this.try(async () => {
-      const left = await native.handOver(tool, this.wish(full));
+      const left = await native.handOver(tool, { ...this.wish(full), carrier: null });
       if (left !== null) this.sheet = { kind: "openIn", name: full, tool, paste: left };
       else await this.copy(full, { password: true });
     });

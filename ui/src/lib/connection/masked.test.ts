@@ -1,40 +1,42 @@
 import { describe, expect, it } from "vitest";
+import type { Piece } from "../backend";
 import { segments } from "./masked";
 
-const text = (masked: string) =>
-  segments(masked, [])
-    .flatMap((s) => s.pieces)
-    .map((p) => p.text)
-    .join("");
+const piece = (text: string, part: string | null = null, secret = false): Piece => ({ text, part, secret, meaning: part });
+const adonet = [
+  piece("Server=tcp:"),
+  piece("127.0.0.1,14330", "server"),
+  piece(';Database="'),
+  piece("or;ders", "database"),
+  piece('";Password="'),
+  piece("••••", "password", true),
+  piece('";Encrypt=True'),
+];
+const lines = (pieces: Piece[]) => segments(pieces).map((s) => s.stretches.map((x) => x.text).join(""));
 
 describe("a masked string", () => {
-  const adonet = 'Server=tcp:127.0.0.1,14330;Database="orders";User ID="sa";Password=••••••••;Encrypt=Mandatory';
-
-  it("is broken after `;` and nowhere else", () => {
-    expect(segments(adonet, []).map((s) => s.pieces.map((p) => p.text).join(""))).toEqual([
-      "Server=tcp:127.0.0.1,14330;",
-      'Database="orders";',
-      'User ID="sa";',
-      "Password=••••••••••••;",
-      "Encrypt=Mandatory",
-    ]);
+  it("may be broken after `;` and nowhere else", () => {
+    expect(lines(adonet)).toEqual(["Server=tcp:127.0.0.1,14330;", 'Database="or;', 'ders";', 'Password="••••••••••••";', "Encrypt=True"]);
   });
 
   it("loses nothing and adds nothing but the mask's own length", () => {
-    expect(text(adonet).replaceAll("•", "")).toBe(adonet.replaceAll("•", ""));
-    expect(text("a\n{b}\n")).toBe("a\n{b}\n");
+    const whole = adonet.map((p) => p.text).join("");
+    expect(lines(adonet).join("").replaceAll("•", "")).toBe(whole.replaceAll("•", ""));
   });
 
-  it("always shows the same mask: its length says nothing of the password's", () => {
-    expect(text("p=•••;")).toBe(text("p=••••••••••••••••;"));
+  it("always shows the same mask", () => {
+    expect(lines([piece("•", "password", true)])).toEqual(lines([piece("•".repeat(40), "password", true)]));
   });
 
-  it("marks values as words, not as parts of words", () => {
-    const values = segments(adonet, ["127.0.0.1,14330", "orders", "sa"])
-      .flatMap((s) => s.pieces)
-      .filter((p) => p.kind === "value")
-      .map((p) => p.text);
-    expect(values).toEqual(["127.0.0.1,14330", "orders", "sa"]);
-    expect(segments("Pass=usa;", ["sa"])[0]?.pieces.some((p) => p.kind === "value"), "`sa` is not in `usa`").toBe(false);
+  it("marks what the eye looks for, and says what it means", () => {
+    const values = segments(adonet).flatMap((s) => s.stretches.filter((x) => x.kind === "value").map((x) => x.text));
+    expect(values).toEqual(["127.0.0.1,14330", "or;", "ders"]);
+    expect(segments(adonet)[0]?.stretches[1]?.meaning).toBe("server");
+  });
+
+  it("knows what cannot stand on one line", () => {
+    expect(segments([piece("{\n}")])[0]?.long).toBe(true);
+    expect(segments([piece("x".repeat(80))])[0]?.long).toBe(true);
+    expect(segments([piece("a=b;")])[0]?.long).toBe(false);
   });
 });
