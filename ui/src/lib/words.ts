@@ -388,7 +388,7 @@ export const words = {
   age: {
     now: "now",
     justNow: "just now",
-    ago: (age: string) => `${age} ago`,
+    ago: (age: string) => (age === "now" ? age : `${age} ago`),
     second: (n: number) => `${n} s`,
     minute: (n: number) => `${n} min`,
     hour: (n: number) => `${n} h`,
