@@ -112,12 +112,9 @@ pub(crate) async fn add(
         password: password.clone(),
         passphrase: passphrase.clone(),
         trust: request.trust_host_keys.clone(),
-        ask: request.can_answer.then(|| {
-            Arc::new(Caller {
-                berth: Arc::clone(berth),
-                call: call.clone(),
-            }) as Arc<dyn Ask>
-        }),
+        ask: request
+            .can_answer
+            .then(|| Arc::new(Caller::new(berth, call)) as Arc<dyn Ask>),
     };
     let reached = reach(berth, &record, &address, way_in, None).await?;
     note(&mut record, &reached);

@@ -6,13 +6,18 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 use berth_core::{BoxFuture, Code, Error, Result, Secret};
 use berth_remote::{Ask, Question};
-use tokio::{sync::oneshot, time::timeout};
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Berth, dto, table::Call};
 
@@ -42,10 +47,21 @@ impl Questions {
     }
 }
 
-/// Asks whoever made a call.
+/// Asks whoever made a call, as long as that call lasts: a connection outlives it, and must not keep it open.
 pub(crate) struct Caller {
-    pub(crate) berth: Arc<Berth>,
-    pub(crate) call: Call,
+    berth: Weak<Berth>,
+    items: mpsc::WeakSender<Value>,
+    cancel: CancellationToken,
+}
+
+impl Caller {
+    pub(crate) fn new(berth: &Arc<Berth>, call: &Call) -> Self {
+        Self {
+            berth: Arc::downgrade(berth),
+            items: call.items.downgrade(),
+            cancel: call.cancel.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Caller {
@@ -57,32 +73,46 @@ impl fmt::Debug for Caller {
 impl Ask for Caller {
     fn ask(&self, question: Question) -> BoxFuture<'_, Result<Vec<Secret>>> {
         Box::pin(async move {
-            let (id, answer) = self.berth.questions.open();
             let from = question.from.clone();
+            let (Some(berth), Some(items)) = (self.berth.upgrade(), self.items.upgrade()) else {
+                return Err(Error::new(
+                    Code::SignInRefused,
+                    format!(
+                        "`{from}` asks for more than a password, and nobody is there to answer"
+                    ),
+                )
+                .hint("A key signs in without questions: `--identity`, or the SSH agent"));
+            };
+            let (id, answer) = berth.questions.open();
             let asked = async {
-                self.call
-                    .send(&dto::Question {
-                        id,
-                        from: question.from,
-                        title: question.title,
-                        instructions: question.instructions,
-                        prompts: question
-                            .prompts
-                            .into_iter()
-                            .map(|p| dto::Prompt {
-                                text: p.text,
-                                hidden: p.hidden,
-                            })
-                            .collect(),
-                    })
-                    .await?;
+                let item = serde_json::to_value(dto::Question {
+                    id,
+                    from: question.from,
+                    title: question.title,
+                    instructions: question.instructions,
+                    prompts: question
+                        .prompts
+                        .into_iter()
+                        .map(|p| dto::Prompt {
+                            text: p.text,
+                            hidden: p.hidden,
+                        })
+                        .collect(),
+                })
+                .map_err(|e| {
+                    Error::failed("A question could not be written").because(e.to_string())
+                })?;
+                items
+                    .send(item)
+                    .await
+                    .map_err(|_| crate::table::cancelled())?;
                 tokio::select! {
-                    () = self.call.cancel.cancelled() => Err(crate::table::cancelled()),
+                    () = self.cancel.cancelled() => Err(crate::table::cancelled()),
                     answer = timeout(PATIENCE, answer) => Ok(answer),
                 }
             };
             let answer = asked.await;
-            self.berth.questions.take(id);
+            berth.questions.take(id);
             match answer? {
                 Ok(Ok(Some(answers))) => Ok(answers),
                 Ok(Ok(None) | Err(_)) => Err(Error::new(

@@ -28,10 +28,10 @@ fn files_with_spaces_are_put_together_again() {
         home: Some("/home/me".into()),
         ..Tokens::default()
     };
-    let r = read("userknownhostsfile /root/.ssh/k1 /tmp/with space/k2 ~/k3\nother none\n");
+    let r = read("userknownhostsfile /home/me/.ssh/k1 /srv/with space/k2 ~/k3\nother none\n");
     assert_eq!(
         r.files("userknownhostsfile", &tokens).unwrap(),
-        ["/root/.ssh/k1", "/tmp/with space/k2", "/home/me/k3"].map(PathBuf::from),
+        ["/home/me/.ssh/k1", "/srv/with space/k2", "/home/me/k3"].map(PathBuf::from),
         "`ssh -G` prints no quotes"
     );
     assert!(r.files("other", &tokens).unwrap().is_empty());
