@@ -116,32 +116,52 @@ impl ProxyCommand {
             ProxyStream {
                 stdin,
                 stdout,
-                child,
+                child: Some(child),
             },
             said,
         ))
     }
 }
 
-/// The bytes of a running command. Dropping it ends the command: by a hang-up as `ssh` does, and for sure
-/// by the kill that follows the drop of the child.
+/// The bytes of a running command. Dropping it ends the command.
 pub(crate) struct ProxyStream {
     stdin: ChildStdin,
     stdout: ChildStdout,
-    child: Child,
+    child: Option<Child>,
 }
+
+/// For a command to end by itself once nobody reads it, and to say why it did.
+const BY_ITSELF: Duration = Duration::from_millis(300);
+
+/// For a command to end after a hang-up.
+const AFTER_HANG_UP: Duration = Duration::from_secs(2);
 
 impl Drop for ProxyStream {
     fn drop(&mut self) {
-        if let Some(pid) = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw)
+        // Without a runtime the drop of the child kills it at once.
+        if let Some(child) = self.child.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            // Its group holds it and whatever it started.
-            let _ = kill_process_group(pid, Signal::HUP);
+            runtime.spawn(end(child));
         }
+    }
+}
+
+/// A moment to end by itself, a hang-up as `ssh` sends it, then a kill.
+async fn end(mut child: Child) {
+    if timeout(BY_ITSELF, child.wait()).await.is_ok() {
+        return;
+    }
+    if let Some(pid) = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw)
+    {
+        // Its group holds it and whatever it started.
+        let _ = kill_process_group(pid, Signal::HUP);
+    }
+    if timeout(AFTER_HANG_UP, child.wait()).await.is_err() {
+        let _ = child.kill().await;
     }
 }
 
