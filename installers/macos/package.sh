@@ -4,4 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export APPLE_SIGNING_IDENTITY=${APPLE_SIGNING_IDENTITY:--}
+npm --prefix ui run build
 npx --yes @tauri-apps/cli@2.12.5 build --target universal-apple-darwin --bundles app,dmg -- --locked
