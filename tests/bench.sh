@@ -10,7 +10,9 @@ fi
 tests/prepare/machine.sh
 # One build for the programs and the benchmark: with one set of features, nothing is compiled twice.
 echo 'building everything for release; the first time takes some minutes'
-bench=$(cargo build --quiet --release --locked --message-format=json-render-diagnostics \
-  --package berth-cli --package berth-practice --package berth-tests --bins --bench list |
+benches=$(cargo build --quiet --release --locked --message-format=json-render-diagnostics \
+  --package berth-cli --package berth-practice --package berth-tests --bins --bench list --bench connections |
   sed -n 's/.*"kind":\["bench"\].*"executable":"\([^"]*\)".*/\1/p')
-tests/in-namespace.sh "$bench"
+for bench in $benches; do
+  tests/in-namespace.sh "$bench"
+done

@@ -62,6 +62,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("keyring", &["berth-store"]),
     ("rusqlite", &["berth-practice"]),
     ("russh", &["berth-practice", "berth-remote"]),
+    ("russh-sftp", &["berth-remote"]),
     ("tauri", &["berth-app"]),
     ("tiberius", &["berth-sql"]),
     ("tower-http", &["berth-devhost"]),

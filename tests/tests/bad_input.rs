@@ -209,7 +209,7 @@ fn addresses_that_lead_nowhere_say_why() {
     let mut t = Transcript::of(&home);
     for address in [
         "winhost",
-        "tcp://winhost:2376",
+        "tcp://ada@winhost:2376",
         "http://winhost",
         "ssh://",
         "ssh://ada:hunter2@winhost",
@@ -223,6 +223,8 @@ fn addresses_that_lead_nowhere_say_why() {
         t.refuses(2, &["host", "add", "win", address]);
     }
     t.refuses(2, &["host", "add", "practice", "ssh://ada@winhost"]);
+    t.refuses(4, &["host", "add", "win", "tcp://winhost:2375"]);
+    t.refuses(2, &["host", "add", "win"]);
     t.refuses(4, &["host", "remove", "practice"]);
     t.refuses(3, &["host", "remove", "nobody"]);
     t.refuses(3, &["host", "show", "nobody"]);

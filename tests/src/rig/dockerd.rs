@@ -25,6 +25,7 @@ const SOCKET: &str = "/run/docker.sock";
 pub struct Dockerd {
     daemon: Daemon,
     folder: TempDir,
+    more: Vec<String>,
 }
 
 impl Dockerd {
@@ -34,6 +35,15 @@ impl Dockerd {
     /// When it does not come up.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    /// Starts it with further arguments of `dockerd`.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn with(arguments: &[&str]) -> Option<Self> {
         if !is_isolated() {
             skip(
                 "Docker's engine needs namespaces of its own: use `make test` or `make suite`, as root on Linux",
@@ -50,8 +60,13 @@ impl Dockerd {
             .prefix("dockerd")
             .tempdir()
             .expect("there is room for a folder");
-        let daemon = launch(folder.path());
-        Some(Self { daemon, folder })
+        let more: Vec<_> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let daemon = launch(folder.path(), &more);
+        Some(Self {
+            daemon,
+            folder,
+            more,
+        })
     }
 
     /// Starts it with the practice host's SQL engine as [`OFFICIAL`].
@@ -123,8 +138,18 @@ impl Dockerd {
 
     /// Ends it in order (containers get their stop signal) and starts it again on the same data.
     pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Ends it in order.
+    pub fn stop(&mut self) {
         self.daemon.stop();
-        self.daemon = launch(self.folder.path());
+    }
+
+    /// Starts it again on the same data.
+    pub fn start_again(&mut self) {
+        self.daemon = launch(self.folder.path(), &self.more);
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -149,7 +174,7 @@ impl Drop for Dockerd {
     }
 }
 
-fn launch(folder: &Path) -> Daemon {
+fn launch(folder: &Path, more: &[String]) -> Daemon {
     let _ = std::fs::remove_file(folder.join("pid"));
     let mut command = Command::new(programs::find("dockerd").unwrap_or_else(|| "dockerd".into()));
     for (flag, name) in [
@@ -167,6 +192,7 @@ fn launch(folder: &Path) -> Daemon {
         "--log-level",
         "warn",
     ]);
+    command.args(more);
     // It looks for its parts where servers are kept.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));

@@ -5,10 +5,12 @@
 //! (`tests/in-namespace.sh`). A part that this machine cannot have gives `None` and says so with [`skip`].
 
 pub mod accounts;
+pub mod authority;
 pub mod dockerd;
 pub mod drivers;
 pub mod home;
 pub mod linux_host;
+pub mod network;
 pub mod practice_host;
 pub mod process;
 pub mod programs;
@@ -22,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use authority::Authority;
 pub use dockerd::Dockerd;
 pub use home::{Home, Ran};
 pub use linux_host::LinuxHost;

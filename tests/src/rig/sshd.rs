@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{
     accounts::{Account, accounts},
     free_port,
+    network::Neighbour,
     process::Daemon,
     programs, skip,
 };
@@ -23,6 +24,8 @@ use super::{
 pub struct Sshd {
     daemon: Daemon,
     folder: TempDir,
+    command: Command,
+    address: String,
     port: u16,
     user: String,
 }
@@ -40,6 +43,18 @@ impl Sshd {
     /// When it does not come up.
     #[must_use]
     pub fn with(lines: &str) -> Option<Self> {
+        Self::on("127.0.0.1", lines, |command| command)
+    }
+
+    /// Starts it on a machine at the other end of a cable.
+    #[must_use]
+    pub fn at(neighbour: &Neighbour) -> Option<Self> {
+        Self::on(Neighbour::ADDRESS, "", |command| {
+            neighbour.command(&command)
+        })
+    }
+
+    fn on(address: &str, lines: &str, place: impl FnOnce(Command) -> Command) -> Option<Self> {
         let Some(program) = programs::find("sshd") else {
             skip("OpenSSH's sshd is not installed");
             return None;
@@ -65,7 +80,7 @@ impl Sshd {
         // StrictModes: the folder is below one that others may write, as every temporary folder is.
         let _ = write!(
             config,
-            "\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nHostKey {}\nAuthorizedKeysFile {}\n\
+            "\nPort {port}\nListenAddress {address}\nHostKey {}\nHostKey {}\nAuthorizedKeysFile {}\n\
              PidFile {}\nUsePAM no\nUseDNS no\nStrictModes no\nPermitRootLogin yes\n\
              PasswordAuthentication yes\nKbdInteractiveAuthentication no\nMaxStartups 100\n\
              AllowTcpForwarding yes\nAllowStreamLocalForwarding yes\nLogLevel VERBOSE\n\
@@ -81,16 +96,65 @@ impl Sshd {
 
         let mut command = Command::new(program);
         command.args(["-D", "-e", "-f"]).arg(at("sshd_config"));
-        let mut daemon = Daemon::start(&command, &at("log"));
-        daemon.wait_for("sshd to listen", Duration::from_secs(10), || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        });
+        let command = place(command);
+        let daemon = launch(&command, &at("log"), address, port);
         Some(Self {
             daemon,
             folder,
+            command,
+            address: address.to_owned(),
             port,
             user,
         })
+    }
+
+    /// Stops the server and every connection from running, as a machine that hangs does: what is sent to it arrives
+    /// and is never answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends what [`Self::freeze`] began.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        if let Ok(listener) = fs::read_to_string(self.folder.path().join("pid")) {
+            let listener = listener.trim();
+            let _ = Command::new("kill")
+                .arg(format!("-{signal}"))
+                .arg(listener)
+                .status();
+            let _ = Command::new("pkill")
+                .arg(format!("-{signal}"))
+                .args(["-P", listener])
+                .status();
+        }
+    }
+
+    /// How many connections it has.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let Ok(listener) = fs::read_to_string(self.folder.path().join("pid")) else {
+            return 0;
+        };
+        let found = Command::new("pgrep").args(["-P", listener.trim()]).output();
+        found.map_or(0, |out| {
+            String::from_utf8_lossy(&out.stdout).lines().count()
+        })
+    }
+
+    /// Ends the server with every connection, and starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Starts it again on the same port, after [`Self::stop`].
+    pub fn start_again(&mut self) {
+        let log = self.folder.path().join("log");
+        self.daemon = launch(&self.command, &log, &self.address, self.port);
     }
 
     /// Its port on 127.0.0.1.
@@ -108,7 +172,7 @@ impl Sshd {
     /// `ssh://user@127.0.0.1:port`.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("ssh://{}@127.0.0.1:{}", self.user, self.port)
+        format!("ssh://{}@{}:{}", self.user, self.address, self.port)
     }
 
     /// Who signs in with a password; `None` where the test has no accounts of its own.
@@ -217,6 +281,14 @@ impl Sshd {
         ]);
         ssh
     }
+}
+
+fn launch(command: &Command, log: &Path, address: &str, port: u16) -> Daemon {
+    let mut daemon = Daemon::start(command, log);
+    daemon.wait_for("sshd to listen", Duration::from_secs(10), || {
+        TcpStream::connect((address, port)).ok()
+    });
+    daemon
 }
 
 fn keygen(file: &Path, kind: &str) {

@@ -10,8 +10,14 @@ use berth_store::{Credentials, Folder, Hosts, Instances, Settings};
 use chrono::{SecondsFormat, Utc};
 
 use crate::{
-    dto, endpoints::Endpoints, link::Links, operations::Operations, practice::PracticeHost,
-    questions::Questions, table::Call,
+    dto,
+    endpoints::Endpoints,
+    healing::{HostStates, look_after},
+    link::Links,
+    operations::Operations,
+    practice::PracticeHost,
+    questions::Questions,
+    table::Call,
 };
 
 /// This machine's clipboard.
@@ -46,6 +52,7 @@ pub struct Berth {
     pub(crate) surroundings: Surroundings,
     pub(crate) folder: Folder,
     pub(crate) links: Links,
+    pub(crate) states: HostStates,
     pub(crate) operations: Operations,
     pub(crate) endpoints: Endpoints,
     pub(crate) practice: PracticeHost,
@@ -69,18 +76,21 @@ impl Berth {
             let folder = folder.clone();
             blocking(move || folder.read::<Instances>()).await
         };
+        let hosts_changed = tokio::sync::watch::Sender::new(0);
         let berth = Arc::new(Self {
             ssh_agent: Mutex::new(surroundings.ssh_agent.clone()),
             practice: PracticeHost::new(surroundings.folder.join("practice")),
             surroundings,
             folder,
             links: Links::default(),
+            states: HostStates::new(hosts_changed.clone()),
             operations: Operations::default(),
             endpoints: Endpoints::default(),
-            hosts_changed: tokio::sync::watch::Sender::new(0),
+            hosts_changed,
             questions: Questions::default(),
             started_at: now(),
         });
+        tokio::spawn(look_after(Arc::downgrade(&berth)));
         match known {
             Ok(known) => {
                 for record in known.instances {

@@ -172,7 +172,7 @@ async fn write(
     let password = passwords::of(berth, &record, &user).await?;
     let database = request.database.or_else(|| record.database.clone());
     let parts = Parts {
-        host: "127.0.0.1".to_owned(),
+        host: record.endpoint_host().to_owned(),
         port: record.port,
         database: database.clone(),
         user: user.clone(),
@@ -192,7 +192,9 @@ async fn write(
     } else {
         compose(&parts, format.id(), carrier, variable)?
     };
-    let tunnel = if record.direct {
+    let tunnel = if record.published_on.is_some() {
+        "nothing verifies that it is yours, so use this in a network that you trust"
+    } else if record.direct {
         "the engine is on this machine"
     } else {
         "the tunnel verifies the host"

@@ -57,8 +57,24 @@ impl From<ErrorView> for berth_core::Error {
 pub struct HostAdd {
     /// Its name from now on.
     pub name: String,
-    /// `ssh://…` or `unix://…`.
+    /// `ssh://…`, `tcp://…` or `unix://…`; empty with [`HostAdd::docker_context`].
+    #[serde(default)]
     pub address: String,
+    /// The docker context to take the address and certificates from.
+    #[serde(default)]
+    pub docker_context: Option<String>,
+    /// The caller's `DOCKER_CONFIG`.
+    #[serde(default)]
+    pub docker_config: Option<String>,
+    /// For `tcp://`: the certificate of the engine's authority, an absolute path.
+    #[serde(default)]
+    pub tls_ca: Option<String>,
+    /// For `tcp://`: the certificate that is shown to the engine, an absolute path.
+    #[serde(default)]
+    pub tls_cert: Option<String>,
+    /// For `tcp://`: its private key, an absolute path. The file stays where it is.
+    #[serde(default)]
+    pub tls_key: Option<String>,
     /// Key files, absolute paths; none means the agent and the usual files.
     #[serde(default)]
     pub identities: Vec<String>,
@@ -120,6 +136,35 @@ pub struct Answer {
     pub decline: bool,
 }
 
+/// Where docker's own settings are, as the caller has them in its environment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostSuggest {
+    /// `DOCKER_CONFIG`.
+    #[serde(default)]
+    pub docker_config: Option<String>,
+    /// `DOCKER_HOST`.
+    #[serde(default)]
+    pub docker_host: Option<String>,
+    /// `DOCKER_CERT_PATH`.
+    #[serde(default)]
+    pub docker_cert_path: Option<String>,
+}
+
+/// A host that docker knows and Berth does not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostSuggestion {
+    /// Who knows it, in words.
+    pub source: String,
+    /// Its address.
+    pub address: String,
+    /// The docker context that it is, for [`HostAdd::docker_context`].
+    pub context: Option<String>,
+    /// The command that adds it, with `NAME` for its name.
+    pub command: String,
+}
+
 /// A host by name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -129,6 +174,35 @@ pub struct HostName {
     /// The socket of the caller's SSH agent.
     #[serde(default)]
     pub ssh_agent: Option<String>,
+}
+
+/// What happens on a host: from when on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostEvents {
+    /// Its name.
+    pub name: String,
+    /// A [`HostEvent::time`]; none means from now on.
+    #[serde(default)]
+    pub since: Option<String>,
+}
+
+/// Something that happened on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostEvent {
+    /// By the host's clock, in nanoseconds since 1970: a text, since it is more than a JSON number holds.
+    pub time: String,
+    /// `container`, `image`, `volume`, `other`.
+    pub kind: String,
+    /// `create`, `start`, `die`, `destroy`, …
+    pub action: String,
+    /// The id, or the name of a volume or image.
+    pub id: String,
+    /// The container's name.
+    pub name: Option<String>,
+    /// The instance's id, where it is one.
+    pub instance: Option<String>,
 }
 
 /// Which host to forget.
@@ -170,6 +244,21 @@ pub struct HostView {
     /// What the SSH configuration wants and Berth does not do, each in one sentence.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// The docker context that it was added from.
+    #[serde(default)]
+    pub context: Option<String>,
+    /// What a user should know of this way before they put data there.
+    #[serde(default)]
+    pub warning: Option<String>,
+    /// Whether it is reached: `idle`, `connecting`, `connected`, `unreachable`.
+    #[serde(default)]
+    pub reach: String,
+    /// Since when that is so, RFC 3339; none for `idle`.
+    #[serde(default)]
+    pub reach_since: Option<String>,
+    /// Why it is unreachable.
+    #[serde(default)]
+    pub reach_cause: Option<String>,
 }
 
 /// What a check found.
@@ -182,8 +271,11 @@ pub struct HostCheck {
     pub facts: Vec<Fact>,
     /// The ladder: each rung tried and what came of it.
     pub ladder: Vec<Rung>,
-    /// What is wrong, if anything.
+    /// What is wrong, the weightiest first.
     pub findings: Vec<Finding>,
+    /// Whether it can be used: no finding is an error.
+    #[serde(default)]
+    pub works: bool,
 }
 
 /// One fact about a host.
@@ -210,10 +302,16 @@ pub struct Rung {
     pub result: String,
 }
 
-/// Something that a host lacks.
+/// Something that is wrong with a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Finding {
+    /// Stable name, for scripts: [`berth_core::check::Id::as_str`].
+    #[serde(default)]
+    pub id: String,
+    /// `error`, `warning`, `note`.
+    #[serde(default)]
+    pub weight: String,
     /// What is wrong.
     pub message: String,
     /// What to do.
@@ -348,7 +446,7 @@ pub struct InstanceView {
     pub cause: Option<String>,
     /// What helps, where something is known to.
     pub hint: Option<String>,
-    /// `127.0.0.1`, as a rule.
+    /// `127.0.0.1`, or the machine on which the engine publishes the port.
     pub endpoint_host: String,
     /// The local port.
     pub port: u16,

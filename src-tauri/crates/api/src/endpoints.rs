@@ -13,19 +13,22 @@ use std::{
     time::Duration,
 };
 
-use berth_core::{Code, Error, Result, instance};
+use berth_core::{ByteStream, Code, Error, Result, instance, reach};
 use berth_store::InstanceRecord;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Berth, dto};
+use crate::{
+    Berth, dto,
+    healing::{dice, is_passing},
+};
 
-/// How long a client waits for its host, at the most.
-const WAIT_FOR_HOST: Duration = Duration::from_secs(30);
+/// How long a client waits for its host, at the most: also for one that is lost and being reached again.
+const WAIT_FOR_HOST: Duration = Duration::from_secs(20);
 /// How often a port that somebody else holds is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -328,14 +331,8 @@ impl One {
             return Ok(());
         };
         let _ = client.set_nodelay(true);
-        let dial = async {
-            let link = berth.links.get(&berth, &self.host).await?;
-            link.dial_sql(&self.instance).await
-        };
         let mut server = tokio::select! {
-            dialled = timeout(WAIT_FOR_HOST, dial) => dialled.map_err(|_| {
-                Error::new(Code::TimedOut, format!("`{}` did not answer in {} s", self.host, WAIT_FOR_HOST.as_secs()))
-            })??,
+            dialled = self.dial(&berth) => dialled?,
             () = self.end.cancelled() => return Ok(()),
         };
         // The agent must not be kept alive by a tunnel's task.
@@ -348,5 +345,47 @@ impl One {
         }
         let _ = server.shutdown().await;
         Ok(())
+    }
+
+    /// Dials until the server is there: a host that is lost may be back before its client gives up.
+    async fn dial(&self, berth: &Arc<Berth>) -> Result<Box<dyn ByteStream>> {
+        let until = Instant::now() + WAIT_FOR_HOST;
+        let state = berth.states.of(&self.host);
+        let mut failures = 0;
+        let mut latest = None;
+        loop {
+            let once = async {
+                let link = berth.links.get(berth, &self.host).await?;
+                link.dial_sql(&self.instance).await
+            };
+            match timeout_at(until, once).await {
+                Ok(Ok(server)) => return Ok(server),
+                Ok(Err(e)) if is_passing(&e) && e.get_detail("stopped").is_none() => {
+                    latest = Some(e);
+                }
+                Ok(Err(e)) => return Err(e),
+                Err(_) => break,
+            }
+            let pause = reach::pause(failures, dice());
+            failures = failures.saturating_add(1);
+            let again = async {
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = state.connected(), if !state.reach().is_connected() => {}
+                }
+            };
+            if timeout_at(until, again).await.is_err() {
+                break;
+            }
+        }
+        let waited = format!(
+            "`{}` did not answer in {} s",
+            self.host,
+            WAIT_FOR_HOST.as_secs()
+        );
+        Err(match latest {
+            Some(e) => e.context(waited),
+            None => Error::new(Code::TimedOut, waited),
+        })
     }
 }

@@ -1,19 +1,21 @@
 //! Hosts: added, listed, checked, forgotten; and the ladder that leads to an engine.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc};
 
 use berth_core::{
     Code, Error, Result, ResultExt, Secret,
     host::{Address, Os, PRACTICE, Route},
-    label, name, size,
+    label, name,
 };
 use berth_remote::{Ask, Given, Jump, Lane, Local, Session, Wanted};
-use berth_store::{HostRecord, Hosts, Instances, RouteRecord};
+use berth_store::{HostRecord, Hosts, Instances, RouteRecord, TlsRecord};
 
 use crate::{
     Berth,
     berth::now,
-    dto,
+    carrier::Carrier,
+    docker_context, dto,
+    healing::moment,
     link::Link,
     passwords,
     questions::Caller,
@@ -28,8 +30,8 @@ pub(crate) async fn list(
     _: &Call,
 ) -> Result<Vec<dto::HostView>> {
     let hosts = berth.hosts().await?;
-    let mut all: Vec<_> = hosts.hosts.iter().map(|h| view(h, &hosts)).collect();
-    all.push(practice_view(&hosts, None));
+    let mut all: Vec<_> = hosts.hosts.iter().map(|h| view(berth, h, &hosts)).collect();
+    all.push(practice_view(berth, &hosts, None));
     Ok(all)
 }
 
@@ -41,9 +43,9 @@ pub(crate) async fn show(
 ) -> Result<dto::HostView> {
     let hosts = berth.hosts().await?;
     if request.name == PRACTICE {
-        return Ok(practice_view(&hosts, None));
+        return Ok(practice_view(berth, &hosts, None));
     }
-    find(&hosts, &request.name).map(|h| view(h, &hosts))
+    find(&hosts, &request.name).map(|h| view(berth, h, &hosts))
 }
 
 /// `host.use`.
@@ -81,7 +83,7 @@ pub(crate) async fn add(
                 .hint("Take another name"),
         );
     }
-    let address = Address::parse(&request.address)?;
+    let (address, tls) = where_and_how(berth, &request).await?;
     if address == Address::Practice {
         return Err(Error::usage("The practice host is there already")
             .hint("Use it by its name: `practice`"));
@@ -105,6 +107,8 @@ pub(crate) async fn add(
         identities: request.identities.clone(),
         jump: request.jump.clone(),
         ssh_config: request.ssh_config.clone(),
+        tls,
+        context: request.docker_context.clone(),
         added_at: Some(now()),
         ..HostRecord::default()
     };
@@ -150,8 +154,42 @@ pub(crate) async fn add(
             })
         })
         .await?;
-    berth.links.put(&record.name, Arc::new(reached.link));
-    Ok(view(&record, &hosts))
+    berth.links.put(berth, &record.name, Arc::new(reached.link));
+    Ok(view(berth, &record, &hosts))
+}
+
+/// The address that is meant and the certificates for it: as they were given, or as a docker context has them.
+async fn where_and_how(
+    berth: &Arc<Berth>,
+    request: &dto::HostAdd,
+) -> Result<(Address, Option<TlsRecord>)> {
+    let given = match (&request.tls_ca, &request.tls_cert, &request.tls_key) {
+        (None, None, None) => None,
+        (Some(ca), Some(cert), Some(key)) => Some(TlsRecord {
+            ca: ca.clone(),
+            cert: cert.clone(),
+            key: key.clone(),
+            ..TlsRecord::default()
+        }),
+        _ => {
+            return Err(Error::usage("TLS needs all three files")
+                .because("the authority's certificate tells who the engine is, yours and its key tell who you are")
+                .hint("Give `--ca`, `--cert` and `--key`"));
+        }
+    };
+    let Some(name) = &request.docker_context else {
+        return Ok((Address::parse(&request.address)?, given));
+    };
+    if !request.address.is_empty() {
+        return Err(
+            Error::usage("A docker context has its own address").hint("Leave out one of the two")
+        );
+    }
+    let folder = docker_context::folder(berth, request.docker_config.as_deref())?;
+    let context = docker_context::context(folder, name).await?;
+    let address = Address::parse(&context.address)
+        .map_err(|e| e.context(format!("Docker's context `{name}` cannot be used")))?;
+    Ok((address, given.or(context.tls)))
 }
 
 /// `host.remove`.
@@ -193,6 +231,7 @@ pub(crate) async fn remove(
         }
     }
     berth.links.drop(&request.name).await;
+    berth.states.forget(&request.name);
     let host = request.name.clone();
     let gone = berth
         .store(move |f| {
@@ -227,178 +266,9 @@ pub(crate) async fn remove(
     Ok(dto::Nothing {})
 }
 
-/// `host.check`: everything anew, each rung of the ladder tried.
-pub(crate) async fn check(
-    berth: &Arc<Berth>,
-    request: dto::HostName,
-    _: &Call,
-) -> Result<dto::HostCheck> {
-    berth.note_ssh_agent(request.ssh_agent.as_deref());
-    let hosts = berth.hosts().await?;
-    let began = Instant::now();
-    let mut ladder = Vec::new();
-    let (host, reached) = if request.name == PRACTICE {
-        let ssh = berth.practice.ssh().await?;
-        let reached = climb(PRACTICE, &Address::Practice, Some(ssh), None, &mut ladder).await?;
-        (practice_view(&hosts, Some(&reached)), reached)
-    } else {
-        let mut record = find(&hosts, &request.name)?.clone();
-        let address = Address::parse(&record.address)?;
-        let way_in = WayIn::of(berth, &record).await?;
-        let ssh = way_to(berth, &record, &address, way_in).await?;
-        let reached = climb(&record.name, &address, ssh, None, &mut ladder).await?;
-        note(&mut record, &reached);
-        let kept = record.clone();
-        let hosts = berth
-            .store(move |f| {
-                f.update::<Hosts, _>(|hosts| {
-                    if let Some(slot) = hosts.hosts.iter_mut().find(|h| h.name == kept.name) {
-                        *slot = kept;
-                    }
-                    Ok(hosts.clone())
-                })
-            })
-            .await?;
-        (view(&record, &hosts), reached)
-    };
-    let connected = began.elapsed();
-    let began = Instant::now();
-    let info = reached.link.engine.info().await?;
-    let call = began.elapsed();
-    let about = reached.link.engine.about();
-    let fact = |id: &str, label: &str, value: String| dto::Fact {
-        id: id.into(),
-        label: label.into(),
-        value,
-    };
-    let mut facts = vec![
-        fact("system", "System", info.os_name.clone()),
-        fact(
-            "engine",
-            "Engine",
-            format!(
-                "{} (API {}, {} containers)",
-                about.version,
-                about.api_version,
-                reached.link.os.as_str()
-            ),
-        ),
-        fact("cores", "Cores", info.cpus.to_string()),
-        fact("memory", "Memory", size::format(info.memory_bytes)),
-        fact("route", "Way to the engine", reached.link.route.in_words()),
-    ];
-    if !info.isolation.is_empty() {
-        facts.push(fact("isolation", "Isolation", info.isolation.clone()));
-    }
-    if let Some(session) = &reached.session {
-        facts.push(fact(
-            "ssh",
-            "SSH server",
-            session.server_version().to_owned(),
-        ));
-        facts.push(fact(
-            "sign_in",
-            "Signed in by",
-            session.sign_in_way().to_owned(),
-        ));
-        facts.push(fact(
-            "host_key",
-            "Host key",
-            session.host_key_fingerprint().to_owned(),
-        ));
-        if reached.link.os == Os::Windows {
-            windows_facts(session, &mut facts).await;
-        }
-    }
-    facts.push(fact(
-        "connect_ms",
-        "Time to connect",
-        format!("{} ms", connected.as_millis()),
-    ));
-    facts.push(fact(
-        "call_ms",
-        "Time of a call",
-        format!("{:.1} ms", call.as_secs_f64() * 1000.0),
-    ));
-    let mut findings = Vec::new();
-    if info.memory_bytes < 4 << 30 {
-        findings.push(dto::Finding {
-            message: format!(
-                "{} of memory is little: each SQL Server wants 2 GiB",
-                size::format(info.memory_bytes)
-            ),
-            hint: "Run one instance at a time there".into(),
-        });
-    }
-    if matches!(reached.link.route, Route::DialStdio(_)) {
-        findings.push(dto::Finding {
-            message: "The engine is reached by a process on the host for each connection, which is slower".into(),
-            hint: "Let the engine also listen on 127.0.0.1:2375 of the host".into(),
-        });
-    }
-    berth.links.put(&request.name, Arc::new(reached.link));
-    Ok(dto::HostCheck {
-        host,
-        facts,
-        ladder,
-        findings,
-    })
-}
-
-/// What only Windows itself can say. Where PowerShell does not answer, the engine's facts stand alone.
-async fn windows_facts(session: &Session, facts: &mut Vec<dto::Fact>) {
-    let limits = berth_remote::ExecLimits {
-        timeout: std::time::Duration::from_secs(60),
-        max_output: 1 << 20,
-    };
-    match session
-        .powershell(berth_core::powershell::PROBE, None, limits)
-        .await
-    {
-        Ok(probe) => {
-            let mut add = |id: &str, label: &str, value: Option<String>| {
-                if let Some(value) = value {
-                    facts.push(dto::Fact {
-                        id: id.into(),
-                        label: label.into(),
-                        value,
-                    });
-                }
-            };
-            let text = |key: &str| probe.get(key).and_then(|v| v.as_str()).map(str::to_owned);
-            let number = |key: &str| probe.get(key).and_then(serde_json::Value::as_u64);
-            add("windows", "Windows", text("product"));
-            add(
-                "build",
-                "Build",
-                number("build")
-                    .map(|b| number("ubr").map_or_else(|| b.to_string(), |u| format!("{b}.{u}"))),
-            );
-            add(
-                "free_memory",
-                "Free memory",
-                number("freeRamMB").map(|mb| size::format(mb << 20)),
-            );
-            add("user", "User", text("user"));
-            if let Some(disks) = probe.get("disks").and_then(|d| d.as_array()) {
-                for disk in disks {
-                    let name = disk.get("d").and_then(|v| v.as_str()).unwrap_or("?");
-                    let free = disk.get("freeGB").and_then(serde_json::Value::as_f64);
-                    add(
-                        &format!("disk_{}", name.trim_end_matches(':').to_ascii_lowercase()),
-                        &format!("Free on {name}"),
-                        free.map(|gb| format!("{gb} GB")),
-                    );
-                }
-            }
-        }
-        Err(e) => tracing::info!("the host's PowerShell was not asked: {e}"),
-    }
-}
-
 /// How Berth signs in to a host.
 #[derive(Default)]
-struct WayIn {
+pub(crate) struct WayIn {
     password: Option<Secret>,
     passphrase: Option<Secret>,
     trust: Vec<String>,
@@ -408,7 +278,7 @@ struct WayIn {
 
 impl WayIn {
     /// As it was when the host was added.
-    async fn of(berth: &Berth, record: &HostRecord) -> Result<Self> {
+    pub(crate) async fn of(berth: &Berth, record: &HostRecord) -> Result<Self> {
         let of = async |kind: &'static str, wanted: bool| {
             if wanted {
                 passwords::of_host(berth, &record.name, kind).await
@@ -434,8 +304,8 @@ fn uses_password(record: &HostRecord) -> bool {
 
 /// A host that was reached.
 pub(crate) struct Reached {
-    link: Link,
-    session: Option<Session>,
+    pub(crate) link: Link,
+    pub(crate) session: Option<Session>,
 }
 
 /// The link to a known host, by its remembered rung; the whole ladder where that leads nowhere any more.
@@ -444,9 +314,15 @@ pub(crate) async fn open(berth: &Arc<Berth>, host: &str) -> Result<Arc<Link>> {
     if host == PRACTICE {
         let ssh = berth.practice.ssh().await?;
         return Ok(Arc::new(
-            climb(PRACTICE, &Address::Practice, Some(ssh), None, &mut ladder)
-                .await?
-                .link,
+            climb(
+                PRACTICE,
+                &Address::Practice,
+                Carrier::Ssh(ssh),
+                None,
+                &mut ladder,
+            )
+            .await?
+            .link,
         ));
     }
     let hosts = berth.hosts().await?;
@@ -479,23 +355,26 @@ async fn reach(
     way_in: WayIn,
     known: Option<Route>,
 ) -> Result<Reached> {
-    let ssh = way_to(berth, record, address, way_in).await?;
-    climb(&record.name, address, ssh, known, &mut Vec::new()).await
+    let carrier = way_to(berth, record, address, way_in).await?;
+    climb(&record.name, address, carrier, known, &mut Vec::new()).await
 }
 
-/// What carries bytes to the host: an SSH connection, or nothing where its engine is on this machine.
-async fn way_to(
+/// What carries bytes to the host.
+pub(crate) async fn way_to(
     berth: &Arc<Berth>,
     record: &HostRecord,
     address: &Address,
     way_in: WayIn,
-) -> Result<Option<Arc<Ssh>>> {
+) -> Result<Carrier> {
     let Address::Ssh {
         user, host, port, ..
     } = address
     else {
-        return Ok(None);
+        return Carrier::direct(address, record.tls.as_ref()).await;
     };
+    if record.tls.is_some() {
+        return Carrier::direct(address, record.tls.as_ref()).await;
+    }
     let agent = berth
         .ssh_agent
         .lock()
@@ -526,23 +405,20 @@ async fn way_to(
         ask: way_in.ask,
     };
     let found = berth_remote::resolve(&wanted, &local, &given).await?;
-    Ok(Some(Arc::new(Ssh::new(found.profile, found.notes))))
+    Ok(Carrier::Ssh(Arc::new(Ssh::new(found.profile, found.notes))))
 }
 
 /// Tries the rungs in order and takes the first that leads to an engine. `known` is tried before all others.
-async fn climb(
+pub(crate) async fn climb(
     host: &str,
     address: &Address,
-    ssh: Option<Arc<Ssh>>,
+    carrier: Carrier,
     known: Option<Route>,
     tried: &mut Vec<dto::Rung>,
 ) -> Result<Reached> {
-    let Some(ssh) = ssh else {
-        let Address::Unix { path } = address else {
-            return Err(Error::failed(format!("There is no way to `{host}`")));
-        };
-        let route = Route::Socket(path.clone());
-        let link = Link::connect(host, address, None, route.clone()).await?;
+    if let Some(route) = carrier.route() {
+        carrier.probe().await?;
+        let link = Link::connect(host, carrier, route.clone()).await?;
         tried.push(dto::Rung {
             way: route.in_words(),
             works: true,
@@ -552,10 +428,13 @@ async fn climb(
             link,
             session: None,
         });
+    }
+    let Some(ssh) = carrier.ssh() else {
+        return Err(Error::failed(format!("There is no way to `{host}`")));
     };
     let session = ssh.session(Lane::Control).await?;
     if let Some(known) = known
-        && let Ok(link) = Link::connect(host, address, Some(Arc::clone(&ssh)), known).await
+        && let Ok(link) = Link::connect(host, carrier.clone(), known).await
     {
         return Ok(Reached {
             link,
@@ -570,7 +449,7 @@ async fn climb(
     let mut failure = None;
     for route in Route::ladder(windows, socket) {
         let way = route.in_words();
-        match Link::connect(host, address, Some(Arc::clone(&ssh)), route).await {
+        match Link::connect(host, carrier.clone(), route).await {
             Ok(link) => {
                 tried.push(dto::Rung {
                     way,
@@ -610,6 +489,9 @@ async fn climb(
     for cause in failure.causes() {
         error = error.because(cause.clone());
     }
+    for (name, value) in failure.details() {
+        error = error.detail(name.clone(), value.clone());
+    }
     Err(error.hint(match (failure.what_to_do(), windows) {
         (Some(hint), _) => hint.to_owned(),
         (None, true) => "The machine needs a Docker engine for Windows containers that listens on 127.0.0.1:2375 or is reached by `docker system dial-stdio`".to_owned(),
@@ -617,7 +499,7 @@ async fn climb(
     }))
 }
 
-fn note(record: &mut HostRecord, reached: &Reached) {
+pub(crate) fn note(record: &mut HostRecord, reached: &Reached) {
     record.os = Some(reached.link.os.as_str().to_owned());
     record.route = Some(route_record(&reached.link.route));
     if let Some(session) = &reached.session {
@@ -630,7 +512,7 @@ fn note(record: &mut HostRecord, reached: &Reached) {
         record.password = Some(session.used_password());
         record.host_key = Some(session.host_key_fingerprint().to_owned());
     }
-    if let Some(ssh) = &reached.link.ssh {
+    if let Some(ssh) = reached.link.carrier.ssh() {
         record.reached = Some(ssh.profile.in_words());
         record.notes.clone_from(&ssh.notes);
     }
@@ -697,7 +579,8 @@ pub(crate) async fn all(berth: &Berth) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn view(record: &HostRecord, hosts: &Hosts) -> dto::HostView {
+pub(crate) fn view(berth: &Berth, record: &HostRecord, hosts: &Hosts) -> dto::HostView {
+    let reach = berth.states.of(&record.name).reach();
     dto::HostView {
         name: record.name.clone(),
         address: record.address.clone(),
@@ -714,11 +597,31 @@ fn view(record: &HostRecord, hosts: &Hosts) -> dto::HostView {
         host_key: record.host_key.clone(),
         reached: record.reached.clone(),
         notes: record.notes.clone(),
+        context: record.context.clone(),
+        warning: warning(record),
+        reach: reach.word().to_owned(),
+        reach_since: reach.since().map(moment),
+        reach_cause: reach.why().map(str::to_owned),
     }
 }
 
-fn practice_view(hosts: &Hosts, reached: Option<&Reached>) -> dto::HostView {
+/// What a user should know of the way to a host before they put data there.
+fn warning(record: &HostRecord) -> Option<String> {
+    match Address::parse(&record.address).ok()? {
+        Address::Tcp { host, .. } if !berth_remote::is_loopback(&host) => Some(format!(
+            "Instances there publish their port on `{host}`: whoever reaches that machine reaches them, and nothing tells a client that the server is yours. Over SSH they stay closed"
+        )),
+        _ => None,
+    }
+}
+
+pub(crate) fn practice_view(
+    berth: &Berth,
+    hosts: &Hosts,
+    reached: Option<&Reached>,
+) -> dto::HostView {
     let session = reached.and_then(|r| r.session.as_ref());
+    let reach = berth.states.of(PRACTICE).reach();
     dto::HostView {
         name: PRACTICE.to_owned(),
         address: Address::Practice.to_string(),
@@ -731,6 +634,11 @@ fn practice_view(hosts: &Hosts, reached: Option<&Reached>) -> dto::HostView {
         host_key: session.map(|s| s.host_key_fingerprint().to_owned()),
         reached: None,
         notes: Vec::new(),
+        context: None,
+        warning: None,
+        reach: reach.word().to_owned(),
+        reach_since: reach.since().map(moment),
+        reach_cause: reach.why().map(str::to_owned),
     }
 }
 

@@ -11,6 +11,7 @@ use berth_core::{
     instance::{PREFIX, State},
     label::{self, Labels},
     name::InstanceName,
+    reach::Seen,
     readiness::Cause,
 };
 use berth_engine::{Container, Inspect, LogOptions, LogStream, RunState};
@@ -22,9 +23,10 @@ use crate::{
     Berth,
     berth::now,
     dto, endpoints,
+    healing::{is_passing, reason},
     link::Link,
     logins::{SA, app_login},
-    passwords,
+    passwords, resume,
     table::{Call, cancelled},
 };
 
@@ -76,6 +78,7 @@ pub(crate) async fn record_or_new(
     record.host.clone_from(&link.host);
     record.container = container.to_owned();
     record.direct = link.publishes();
+    record.published_on = link.published_on();
     Ok(record)
 }
 
@@ -146,17 +149,25 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
         let containers = link.engine.containers(Some(label::ID)).await?;
         Ok::<_, Error>((link, containers))
     };
-    let (link, containers) = timeout(LIST_LIMIT, work).await.map_err(|_| {
-        Error::new(
+    let asked = timeout(LIST_LIMIT, work).await.unwrap_or_else(|_| {
+        Err(Error::new(
             berth_core::Code::TimedOut,
             format!("`{host}` did not answer in {} s", LIST_LIMIT.as_secs()),
-        )
-    })??;
+        ))
+    });
+    match &asked {
+        Ok(_) => berth.states.of(host).saw(Seen::Answered),
+        // A connection that stands does not help where the engine behind it is gone.
+        Err(e) if is_passing(e) => berth.states.of(host).saw(Seen::Lost(reason(e))),
+        Err(_) => {}
+    }
+    let (link, containers) = asked?;
     let there: Vec<(Labels, Container)> = containers
         .into_iter()
         .filter_map(|c| Labels::from_map(|k| c.labels.get(k).map(String::as_str)).map(|l| (l, c)))
         .collect();
     let (host, direct, seen_at) = (host.to_owned(), link.publishes(), now());
+    let published_on = link.published_on();
     let owner = berth.owner();
     let asking = Arc::clone(berth);
     let (found, gone) = berth
@@ -178,6 +189,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                     record.image.clone_from(&container.image);
                     record.container.clone_from(&container.id);
                     record.direct = direct;
+                    record.published_on.clone_from(&published_on);
                     state_of(&container).as_str().clone_into(&mut record.state);
                     record.created_at = chrono::DateTime::from_timestamp(container.created, 0)
                         .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
@@ -550,7 +562,7 @@ fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceVie
         state,
         cause,
         hint,
-        endpoint_host: "127.0.0.1".to_owned(),
+        endpoint_host: record.endpoint_host().to_owned(),
         port: record.port,
         endpoint_open: if record.direct {
             running && fresh
@@ -593,7 +605,7 @@ pub(crate) async fn logs(
         tail: request.tail.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         timestamps: false,
     };
-    let mut lines = link.streaming().await?.logs(&container.id, options);
+    let mut lines = resume::logs(berth, link, &container.id, options);
     loop {
         let line = tokio::select! {
             line = lines.next() => line,

@@ -15,9 +15,13 @@
 pub mod berth;
 #[cfg(test)]
 mod bindings;
+mod carrier;
+pub mod check;
 pub mod connections;
+pub mod docker_context;
 pub mod dto;
 mod endpoints;
+mod healing;
 pub mod hosts;
 pub mod instances;
 pub mod life;
@@ -30,6 +34,7 @@ mod practice;
 pub mod query;
 mod questions;
 mod ready;
+mod resume;
 mod ssh;
 pub mod table;
 pub mod up;

@@ -7,8 +7,9 @@ use std::{
 
 use berth_core::{
     ByteStream, Code, Dial, Error, Result,
-    host::{Address, Os, Route},
+    host::{Os, Route},
     label,
+    reach::Seen,
 };
 use berth_engine::{Engine, Inspect, RunState};
 use berth_remote::Lane;
@@ -16,7 +17,9 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Berth,
-    ssh::{EngineDial, LocalDial, SocketDial, Ssh, TcpDial},
+    carrier::Carrier,
+    healing::{HostState, reason},
+    ssh::{PublishedDial, TcpDial},
 };
 
 /// The links of one agent, by host.
@@ -33,9 +36,8 @@ pub(crate) struct Link {
     /// For endless answers: they travel on a connection of their own, made when the first is asked for,
     /// so that they never stand in the way of a call.
     streaming: OnceCell<Engine>,
-    address: Address,
     pub(crate) route: Route,
-    pub(crate) ssh: Option<Arc<Ssh>>,
+    pub(crate) carrier: Carrier,
     /// Where each instance's SQL Server listens, as it was last seen; containers get new addresses when they start.
     places: Mutex<BTreeMap<String, Place>>,
 }
@@ -45,8 +47,8 @@ pub(crate) struct Link {
 enum Place {
     /// As the host sees it.
     Inside(String),
-    /// A port of this machine.
-    Published(u16),
+    /// A port that the engine publishes: of this machine, or of the named one.
+    Published(Option<String>, u16),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,33 +59,46 @@ impl Links {
     /// The link to a host, made if it is not there. A failure is not remembered.
     pub(crate) async fn get(&self, berth: &Arc<Berth>, host: &str) -> Result<Arc<Link>> {
         let cell = Arc::clone(lock(&self.all).entry(host.to_owned()).or_default());
-        cell.get_or_try_init(|| Box::pin(crate::hosts::open(berth, host)))
-            .await
-            .cloned()
+        cell.get_or_try_init(|| async {
+            let state = berth.states.of(host);
+            state.saw(Seen::Trying);
+            let opened = Box::pin(crate::hosts::open(berth, host)).await;
+            match &opened {
+                Ok(link) => link.reached(state),
+                Err(e) => state.saw(Seen::Failed(reason(e))),
+            }
+            opened
+        })
+        .await
+        .cloned()
+    }
+
+    /// Every link that was made.
+    pub(crate) fn all(&self) -> Vec<Arc<Link>> {
+        lock(&self.all)
+            .values()
+            .filter_map(|c| c.get().cloned())
+            .collect()
     }
 
     /// Puts a link that was just made in place of an older one.
-    pub(crate) fn put(&self, host: &str, link: Arc<Link>) {
+    pub(crate) fn put(&self, berth: &Berth, host: &str, link: Arc<Link>) {
+        link.reached(berth.states.of(host));
         lock(&self.all).insert(host.to_owned(), Arc::new(OnceCell::from(link)));
     }
 
     /// Forgets the link to a host.
     pub(crate) async fn drop(&self, host: &str) {
         let cell = lock(&self.all).remove(host);
-        if let Some(ssh) = cell
-            .and_then(|c| c.get().cloned())
-            .and_then(|l| l.ssh.clone())
-        {
-            ssh.close().await;
+        if let Some(link) = cell.and_then(|c| c.get().cloned()) {
+            link.carrier.close().await;
         }
     }
 
     pub(crate) async fn close(&self) {
         let all = std::mem::take(&mut *lock(&self.all));
         for link in all.into_values().filter_map(|c| c.get().cloned()) {
-            if let Some(ssh) = &link.ssh {
-                ssh.close().await;
-            }
+            link.carrier.close().await;
         }
     }
 
@@ -108,14 +123,10 @@ fn no_engine(e: Error) -> Error {
 
 impl Link {
     /// Connects to an engine by a known route.
-    pub(crate) async fn connect(
-        host: &str,
-        address: &Address,
-        ssh: Option<Arc<Ssh>>,
-        route: Route,
-    ) -> Result<Self> {
-        let dial = dial(address, ssh.as_ref(), &route, Lane::Control)?;
-        let engine = Engine::connect(dial).await.map_err(no_engine)?;
+    pub(crate) async fn connect(host: &str, carrier: Carrier, route: Route) -> Result<Self> {
+        let engine = Engine::connect(carrier.engine(&route, Lane::Control))
+            .await
+            .map_err(no_engine)?;
         let os = match engine.about().os {
             berth_engine::Os::Linux => Os::Linux,
             berth_engine::Os::Windows => Os::Windows,
@@ -125,31 +136,37 @@ impl Link {
             os,
             engine,
             streaming: OnceCell::new(),
-            address: address.clone(),
             route,
-            ssh,
+            carrier,
             places: Mutex::default(),
         })
+    }
+
+    /// From now on its connections tell whether the host is reached.
+    fn reached(&self, state: Arc<HostState>) {
+        state.saw(Seen::Answered);
+        if let Some(ssh) = self.carrier.ssh() {
+            ssh.tell(state);
+        }
     }
 
     /// The engine, for answers without an end.
     pub(crate) async fn streaming(&self) -> Result<&Engine> {
         self.streaming
             .get_or_try_init(|| async {
-                Engine::connect(dial(
-                    &self.address,
-                    self.ssh.as_ref(),
-                    &self.route,
-                    Lane::Streams,
-                )?)
-                .await
+                Engine::connect(self.carrier.engine(&self.route, Lane::Streams)).await
             })
             .await
     }
 
-    /// Whether the instances of this host publish their port on this machine, instead of being tunnelled.
+    /// Whether the instances of this host publish their port, instead of being tunnelled.
     pub(crate) fn publishes(&self) -> bool {
-        self.ssh.is_none()
+        self.carrier.ssh().is_none()
+    }
+
+    /// The machine whose ports this host's instances publish; `None` for this one.
+    pub(crate) fn published_on(&self) -> Option<String> {
+        self.carrier.published_on()
     }
 
     /// The container of an instance, as the engine lists it.
@@ -212,6 +229,8 @@ impl Link {
         if container.state != RunState::Running {
             return Err(
                 Error::new(Code::Unreachable, format!("`{name}` is not running"))
+                    // Waiting for the network brings no instance back.
+                    .detail("stopped", name)
                     .hint(format!("Start it with `berth start {name}`")),
             );
         }
@@ -235,14 +254,14 @@ impl Link {
                 .iter()
                 .find(|p| p.container == 1433)
                 .and_then(|p| p.host)
-                .map(|(_, port)| Place::Published(port))
+                .map(|(_, port)| Place::Published(self.published_on(), port))
         } else {
             addresses.first().map(|a| Place::Inside(a.ip.to_string()))
         }
     }
 
     async fn dial(&self, place: &Place) -> Result<Box<dyn ByteStream>> {
-        match (place, &self.ssh) {
+        match (place, self.carrier.ssh()) {
             (Place::Inside(address), Some(ssh)) => {
                 TcpDial {
                     ssh: Arc::clone(ssh),
@@ -253,26 +272,11 @@ impl Link {
                 .dial()
                 .await
             }
-            (Place::Published(port), _) => LocalDial(*port).dial().await,
+            (Place::Published(host, port), _) => {
+                PublishedDial::new(host.as_deref(), *port).dial().await
+            }
             (Place::Inside(_), None) => Err(Error::failed("The instance publishes no port")),
         }
-    }
-}
-
-fn dial(
-    address: &Address,
-    ssh: Option<&Arc<Ssh>>,
-    route: &Route,
-    lane: Lane,
-) -> Result<Arc<dyn Dial>> {
-    match (ssh, address) {
-        (Some(ssh), _) => Ok(Arc::new(EngineDial {
-            ssh: Arc::clone(ssh),
-            route: route.clone(),
-            lane,
-        })),
-        (None, Address::Unix { path }) => Ok(Arc::new(SocketDial(path.into()))),
-        (None, _) => Err(Error::failed("There is no way to this host")),
     }
 }
 

@@ -165,6 +165,7 @@ pub(crate) async fn make(
     record.unfinished = true;
     record.fresh_data = kept.is_none();
     record.direct = link.publishes();
+    record.published_on = link.published_on();
     record.password_file = wanted
         .password_file
         .as_ref()
@@ -456,7 +457,13 @@ fn spec(
         },
         publish: link.publishes().then(|| Publish {
             container: 1433,
-            address: Ipv4Addr::LOCALHOST.into(),
+            // On another machine the port has to be where that machine is reached; which of its addresses that is, only
+            // its own network knows.
+            address: if link.published_on().is_some() {
+                Ipv4Addr::UNSPECIFIED.into()
+            } else {
+                Ipv4Addr::LOCALHOST.into()
+            },
             host: labels.port,
         }),
         stop_timeout: Some(Duration::from_secs(120)),
@@ -499,7 +506,7 @@ async fn through_the_endpoint(berth: &Arc<Berth>, record: &InstanceRecord) -> Re
         app: "Berth".into(),
     };
     let connection = berth_sql::connect(
-        &crate::ssh::LocalDial(record.port),
+        &crate::ssh::PublishedDial::new(record.published_on.as_deref(), record.port),
         &login,
         Trust::Tunnel,
         Duration::from_secs(15),

@@ -12,7 +12,7 @@ use crate::{
     instances::{self, Found},
     link::SqlDial,
     passwords,
-    ssh::LocalDial,
+    ssh::PublishedDial,
     table::{Call, cancelled},
 };
 
@@ -155,21 +155,37 @@ fn json(value: &Value) -> Json {
 }
 
 /// `connection.try`: opens a printed string with a driver's own reader, over the port that it names.
-pub(crate) async fn try_string(_: &Arc<Berth>, _: dto::Nothing, call: &Call) -> Result<dto::Tried> {
+pub(crate) async fn try_string(
+    berth: &Arc<Berth>,
+    _: dto::Nothing,
+    call: &Call,
+) -> Result<dto::Tried> {
     let string = call
         .secret("string")
         .ok_or_else(|| Error::usage("Which connection string?"))?;
     let server = berth_sql::server_of(&string)?;
-    let port = server
-        .strip_prefix("127.0.0.1:")
-        .and_then(|p| p.parse().ok())
-        .ok_or_else(|| {
-            Error::new(
-                Code::Usage,
-                "The string does not lead to an endpoint on this machine",
-            )
-        })?;
-    let version = berth_sql::version_by_string(&LocalDial(port), &string, SIGN_IN).await?;
+    let elsewhere = || {
+        Error::new(
+            Code::Usage,
+            "The string does not lead to an endpoint of Berth's",
+        )
+    };
+    let (host, port) = server
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
+        .ok_or_else(elsewhere)?;
+    if host != "127.0.0.1" {
+        let known = berth.store(|f| f.read::<berth_store::Instances>()).await?;
+        if !known
+            .instances
+            .iter()
+            .any(|r| r.endpoint_host() == host && r.port == port)
+        {
+            return Err(elsewhere());
+        }
+    }
+    let dial = PublishedDial::new(Some(host), port);
+    let version = berth_sql::version_by_string(&dial, &string, SIGN_IN).await?;
     Ok(dto::Tried { server, version })
 }
 

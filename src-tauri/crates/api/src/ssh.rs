@@ -2,21 +2,28 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use berth_core::{BoxFuture, ByteStream, Dial, Error, Result, ResultExt, host::Route};
+use berth_core::{BoxFuture, ByteStream, Dial, Error, Result, ResultExt, host::Route, reach::Seen};
 use berth_remote::{Lane, Profile, Session};
 use tokio::sync::Mutex;
+
+use crate::healing::{self, Healing, HostState};
+
+/// Connections for tunnels beside each other: one more is opened where a slow client holds up all the others.
+const TUNNEL_LANES: usize = 4;
 
 /// Everything that a connection to one host needs.
 pub(crate) struct Ssh {
     pub(crate) profile: Profile,
     /// What the user's SSH configuration wants and does not get, each in one sentence.
     pub(crate) notes: Vec<String>,
-    // An async mutex on purpose: while one caller connects, which is bounded by the session's own limits, the others wait
-    // for that connection instead of making their own.
+    // Async mutexes on purpose: while one caller connects, which is bounded by the session's own limits, the others wait
+    // for that connection instead of making their own. So at most four connections of a host sign in at once, and sshd's
+    // `MaxStartups` (10) is never in the way.
     control: Mutex<Option<Session>>,
     streams: Mutex<Option<Session>>,
-    tunnels: Mutex<Option<Session>>,
+    tunnels: Mutex<Vec<Session>>,
     bulk: Mutex<Option<Session>>,
+    healing: Healing,
 }
 
 impl Ssh {
@@ -28,16 +35,22 @@ impl Ssh {
             streams: Mutex::default(),
             tunnels: Mutex::default(),
             bulk: Mutex::default(),
+            healing: Healing::default(),
         }
     }
 
+    /// Who is told whether the host is reached, and that it is to be reached again whenever it is lost.
+    pub(crate) fn tell(&self, state: Arc<HostState>) {
+        self.healing.tell(state);
+    }
+
     /// The session of a lane, connected anew where it is gone.
-    pub(crate) async fn session(&self, lane: Lane) -> Result<Session> {
+    pub(crate) async fn session(self: &Arc<Self>, lane: Lane) -> Result<Session> {
         let slot = match lane {
             Lane::Control => &self.control,
             Lane::Streams => &self.streams,
-            Lane::Tunnels => &self.tunnels,
             Lane::Bulk => &self.bulk,
+            Lane::Tunnels => return self.tunnel_session().await,
         };
         let mut slot = slot.lock().await;
         if let Some(session) = &*slot
@@ -45,16 +58,68 @@ impl Ssh {
         {
             return Ok(session.clone());
         }
-        let session = Session::open(&self.profile, lane).await?;
+        let session = self.connect(lane).await?;
         *slot = Some(session.clone());
         Ok(session)
     }
 
+    /// A session whose tunnels are not held up, if there is one or room for one.
+    async fn tunnel_session(self: &Arc<Self>) -> Result<Session> {
+        let mut all = self.tunnels.lock().await;
+        all.retain(|s| !s.is_closed());
+        if let Some(free) = all.iter().find(|s| !s.is_held_up()) {
+            return Ok(free.clone());
+        }
+        if all.len() < TUNNEL_LANES {
+            let session = self.connect(Lane::Tunnels).await?;
+            all.push(session.clone());
+            return Ok(session);
+        }
+        all.first()
+            .cloned()
+            .ok_or_else(|| Error::failed("There is no way for a tunnel"))
+    }
+
+    async fn connect(self: &Arc<Self>, lane: Lane) -> Result<Session> {
+        self.healing.saw(Seen::Trying);
+        match Session::open(&self.profile, lane).await {
+            Ok(session) => {
+                self.healing.saw(Seen::Answered);
+                healing::watch(self, &session);
+                Ok(session)
+            }
+            Err(e) => {
+                self.healing.saw(Seen::Failed(healing::reason(&e)));
+                Err(e)
+            }
+        }
+    }
+
+    /// Every session that was opened and not yet replaced. Those that are being opened right now are left out.
+    pub(crate) fn sessions(&self) -> Vec<Session> {
+        let mut all: Vec<_> = [&self.control, &self.streams, &self.bulk]
+            .into_iter()
+            .filter_map(|slot| slot.try_lock().ok()?.clone())
+            .collect();
+        if let Ok(tunnels) = self.tunnels.try_lock() {
+            all.extend(tunnels.iter().cloned());
+        }
+        all
+    }
+
+    pub(crate) fn healing(&self) -> &Healing {
+        &self.healing
+    }
+
     pub(crate) async fn close(&self) {
-        for slot in [&self.control, &self.streams, &self.tunnels, &self.bulk] {
+        self.healing.close();
+        for slot in [&self.control, &self.streams, &self.bulk] {
             if let Some(session) = slot.lock().await.take() {
                 session.close().await;
             }
+        }
+        for session in std::mem::take(&mut *self.tunnels.lock().await) {
+            session.close().await;
         }
     }
 }
@@ -74,6 +139,7 @@ impl Dial for EngineDial {
                 Route::Streamlocal(path) => session.unix(path).await,
                 Route::Tcp(port) => session.tcp("127.0.0.1", *port).await,
                 Route::DialStdio(command) => session.exec_stream(command).await,
+                Route::Direct(_) => Err(Error::failed("This engine is not reached over SSH")),
                 Route::Socket(path) => Err(Error::failed(format!(
                     "`{path}` is a socket on this machine, not on the host"
                 ))),
@@ -140,13 +206,26 @@ impl Dial for SocketDial {
     }
 }
 
-/// Dials a published port of an engine on this machine.
-pub(crate) struct LocalDial(pub(crate) u16);
+/// Dials a port that an engine publishes, or one that this agent listens on.
+pub(crate) struct PublishedDial {
+    host: String,
+    port: u16,
+}
 
-impl Dial for LocalDial {
+impl PublishedDial {
+    /// A port of this machine where no other is named.
+    pub(crate) fn new(host: Option<&str>, port: u16) -> Self {
+        Self {
+            host: host.unwrap_or("127.0.0.1").to_owned(),
+            port,
+        }
+    }
+}
+
+impl Dial for PublishedDial {
     fn dial(&self) -> BoxFuture<'_, Result<Box<dyn ByteStream>>> {
         Box::pin(async {
-            let connect = tokio::net::TcpStream::connect(("127.0.0.1", self.0));
+            let connect = tokio::net::TcpStream::connect((self.host.as_str(), self.port));
             let stream = tokio::time::timeout(std::time::Duration::from_secs(5), connect)
                 .await
                 .map_err(|_| {
@@ -158,7 +237,11 @@ impl Dial for LocalDial {
                 .map_err(|e| {
                     Error::new(
                         berth_core::Code::Unreachable,
-                        format!("Nothing answers on the local port {}", self.0),
+                        if self.host == "127.0.0.1" {
+                            format!("Nothing answers on the local port {}", self.port)
+                        } else {
+                            format!("Nothing answers on port {} of `{}`", self.port, self.host)
+                        },
                     )
                     .because(e.to_string())
                 })?;

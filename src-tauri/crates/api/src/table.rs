@@ -151,8 +151,12 @@ commands! {
     "host.list" HostList(dto::Nothing) streams dto::Nothing, gives Vec<dto::HostView> => crate::hosts::list;
     /// One host as it is known.
     "host.show" HostShow(dto::HostName) streams dto::Nothing, gives dto::HostView => crate::hosts::show;
-    /// Reaches a host, climbs the ladder anew and says what it found.
-    "host.check" HostCheck(dto::HostName) streams dto::Nothing, gives dto::HostCheck => crate::hosts::check;
+    /// Reaches a host anew, tries each way to its engine, and says what it found and what is wrong.
+    "host.check" HostCheck(dto::HostName) streams dto::Nothing, gives dto::HostCheck => crate::check::check;
+    /// What docker's own settings know and Berth does not: `DOCKER_HOST`, contexts.
+    "host.suggest" HostSuggest(dto::HostSuggest) streams dto::Nothing, gives Vec<dto::HostSuggestion> => crate::docker_context::suggest;
+    /// Streams what happens on a host's engine, across lost connections: no gap, nothing twice.
+    "host.events" HostEvents(dto::HostEvents) streams dto::HostEvent, gives dto::Nothing => crate::resume::host_events;
     /// Makes a host the default.
     "host.use" HostUse(dto::HostName) streams dto::Nothing, gives dto::HostView => crate::hosts::make_default;
     /// Forgets a host; refuses while instances are there.

@@ -110,14 +110,28 @@ pub(crate) struct Timed {
     pub(crate) timeout: Option<u64>,
 }
 
+// One is made for each run of the command: its size is nobody's concern.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Host {
-    /// Add a host: ssh://[user@]host[:port][/path/to/docker.sock], where host may be a name of ~/.ssh/config, or unix:///path/to/docker.sock
+    /// Add a host: ssh://[user@]host[:port][/path/to/docker.sock], where host may be a name of ~/.ssh/config, tcp://host:2376, or unix:///path/to/docker.sock
     Add {
         /// Its name from now on
         name: String,
         /// Where it is
-        address: String,
+        address: Option<String>,
+        /// Take the address, and certificates if there are any, from this context of docker's
+        #[arg(long, value_name = "CONTEXT", conflicts_with_all = ["address", "ca", "cert", "key"])]
+        docker_context: Option<String>,
+        /// tcp: the certificate of the engine's authority, PEM
+        #[arg(long, value_name = "FILE", requires = "cert", requires = "key")]
+        ca: Option<PathBuf>,
+        /// tcp: the certificate that is shown to the engine, PEM
+        #[arg(long, value_name = "FILE", requires = "ca")]
+        cert: Option<PathBuf>,
+        /// tcp: its private key, PEM; the file stays where it is
+        #[arg(long, value_name = "FILE", requires = "ca")]
+        key: Option<PathBuf>,
         /// A key file to sign in with
         #[arg(long, value_name = "FILE")]
         identity: Vec<PathBuf>,

@@ -26,6 +26,13 @@ pub enum Address {
         /// Absolute.
         path: String,
     },
+    /// `tcp://host:2376`: an engine over TCP, with TLS on both sides unless it is on this machine.
+    Tcp {
+        /// A name or an IP address, an IPv6 one without brackets.
+        host: String,
+        /// 2376, the engine's port with TLS, where the address names none.
+        port: u16,
+    },
     /// `practice:`: the built-in practice host.
     Practice,
 }
@@ -43,7 +50,7 @@ impl Address {
             ))
             .because(why)
             .hint(
-                "Write `ssh://user@host`, `ssh://user@host:2222` or `unix:///path/to/docker.sock`",
+                "Write `ssh://user@host`, `ssh://user@host:2222`, `tcp://host:2376` or `unix:///path/to/docker.sock`",
             ))
         };
         if text == "practice:" {
@@ -57,11 +64,25 @@ impl Address {
                 path: path.to_owned(),
             });
         }
+        if let Some(place) = text.strip_prefix("tcp://") {
+            let place = place.strip_suffix('/').unwrap_or(place);
+            if place.contains('@') {
+                return bad("nobody signs in by name over TCP: certificates do that");
+            }
+            return match host_and_port(place) {
+                Ok((host, port)) => Ok(Self::Tcp {
+                    host,
+                    port: port.unwrap_or(2376),
+                }),
+                Err(why) => bad(why),
+            };
+        }
         let Some(rest) = text.strip_prefix("ssh://") else {
             return match text.split_once("://") {
-                Some(("tcp", _)) => {
-                    bad("this version reaches engines over SSH or a local socket, not over TCP")
+                Some(("http" | "https", _)) => {
+                    bad("an engine over TCP is written `tcp://host:port`")
                 }
+                Some(("npipe", _)) => bad("a named pipe is on this machine only, and of Windows"),
                 Some((scheme, _)) => bad(&format!("`{scheme}` is no way to reach a host")),
                 None => bad("it does not say how to get there"),
             };
@@ -88,44 +109,48 @@ impl Address {
                 return bad("the user's name cannot be read");
             }
         }
-        let (host, port) = if let Some(v6) = place.strip_prefix('[') {
-            let Some((host, rest)) = v6.split_once(']') else {
-                return bad("an IPv6 address ends with `]`");
-            };
-            (
-                host,
-                if rest.is_empty() {
-                    None
-                } else {
-                    Some(rest.strip_prefix(':').unwrap_or_default())
-                },
-            )
-        } else {
-            match place.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (place, None),
-            }
+        let (host, port) = match host_and_port(place) {
+            Ok(found) => found,
+            Err(why) => return bad(why),
         };
-        let port = match port.map(str::parse::<u16>) {
-            None => None,
-            Some(Ok(port)) if port != 0 => Some(port),
-            Some(_) => return bad("the port is a number from 1 to 65535"),
-        };
-        if host.is_empty()
-            || host.starts_with('-')
-            || host
-                .chars()
-                .any(|c| c.is_control() || c.is_whitespace() || "/@\\\"'`$".contains(c))
-        {
-            return bad("the host's name cannot be read");
-        }
         Ok(Self::Ssh {
             user: user.map(str::to_owned),
-            host: host.to_owned(),
+            host,
             port,
             socket,
         })
     }
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn host_and_port(place: &str) -> Result<(String, Option<u16>), &'static str> {
+    let (host, port) = if let Some(v6) = place.strip_prefix('[') {
+        let (host, rest) = v6.split_once(']').ok_or("an IPv6 address ends with `]`")?;
+        match rest.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None if rest.is_empty() => (host, None),
+            None => return Err("behind `]` comes a port, or nothing"),
+        }
+    } else {
+        match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        }
+    };
+    let port = match port.map(str::parse::<u16>) {
+        None => None,
+        Some(Ok(port)) if port != 0 => Some(port),
+        Some(_) => return Err("the port is a number from 1 to 65535"),
+    };
+    if host.is_empty()
+        || host.starts_with('-')
+        || host
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || "/@\\\"'`$".contains(c))
+    {
+        return Err("the host's name cannot be read");
+    }
+    Ok((host.to_owned(), port))
 }
 
 impl fmt::Display for Address {
@@ -152,6 +177,8 @@ impl fmt::Display for Address {
                 f.write_str(socket.as_deref().unwrap_or_default())
             }
             Self::Unix { path } => write!(f, "unix://{path}"),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Practice => f.write_str("practice:"),
         }
     }
@@ -202,6 +229,8 @@ impl Os {
 pub enum Route {
     /// A socket on this machine.
     Socket(String),
+    /// TCP to the engine itself, with TLS (`true`) or, on this machine alone, without.
+    Direct(bool),
     /// SSH `direct-streamlocal` to the engine's socket on a Linux host.
     Streamlocal(String),
     /// SSH `direct-tcpip` to a listener on the host's own loopback.
@@ -241,6 +270,7 @@ impl Route {
             "streamlocal" => Self::Streamlocal(rest.to_owned()),
             "tcp" => Self::Tcp(rest.parse().ok()?),
             "exec" => Self::DialStdio(rest.to_owned()),
+            "direct" => Self::Direct(rest == "tls"),
             _ => return None,
         })
     }
@@ -250,6 +280,8 @@ impl Route {
     pub fn in_words(&self) -> String {
         match self {
             Self::Socket(path) => format!("the socket {path} on this machine"),
+            Self::Direct(true) => "TCP with TLS on both sides".to_owned(),
+            Self::Direct(false) => "TCP on this machine".to_owned(),
             Self::Streamlocal(path) => format!("SSH to the socket {path}"),
             Self::Tcp(port) => format!("SSH to 127.0.0.1:{port} on the host"),
             Self::DialStdio(command) => format!("SSH and `{command}`"),
@@ -261,6 +293,8 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(path) => write!(f, "socket {path}"),
+            Self::Direct(true) => f.write_str("direct tls"),
+            Self::Direct(false) => f.write_str("direct plain"),
             Self::Streamlocal(path) => write!(f, "streamlocal {path}"),
             Self::Tcp(port) => write!(f, "tcp {port}"),
             Self::DialStdio(command) => write!(f, "exec {command}"),
@@ -297,6 +331,27 @@ mod tests {
                     path: "/var/run/docker.sock".into(),
                 },
             ),
+            (
+                "tcp://h",
+                Address::Tcp {
+                    host: "h".into(),
+                    port: 2376,
+                },
+            ),
+            (
+                "tcp://h:2375/",
+                Address::Tcp {
+                    host: "h".into(),
+                    port: 2375,
+                },
+            ),
+            (
+                "tcp://[::1]:2376",
+                Address::Tcp {
+                    host: "::1".into(),
+                    port: 2376,
+                },
+            ),
         ] {
             assert_eq!(Address::parse(text).unwrap(), address, "{text}");
         }
@@ -310,7 +365,11 @@ mod tests {
             "ssh://h:x",
             "ssh://u:pw@h",
             "http://h",
-            "tcp://h:2376",
+            "tcp://",
+            "tcp://u@h:2376",
+            "tcp://h:0",
+            "tcp://h:1/path",
+            "npipe:////./pipe/docker_engine",
             "unix://relative",
             "ssh://[::1",
             "ssh://-oProxyCommand=x",
@@ -354,6 +413,7 @@ mod tests {
             .into_iter()
             .flat_map(|w| Route::ladder(w, None))
             .chain(Route::ladder(false, Some("/x")))
+            .chain([Route::Direct(true), Route::Direct(false)])
         {
             assert_eq!(Route::parse(&route.to_string()).unwrap(), route);
         }

@@ -15,6 +15,7 @@
 )]
 
 pub mod carrier;
+pub mod check;
 pub mod connection;
 pub mod error;
 pub mod host;
@@ -25,6 +26,7 @@ mod nearest;
 pub mod password;
 pub mod port;
 pub mod powershell;
+pub mod reach;
 pub mod readiness;
 pub mod recipe;
 pub mod secret;

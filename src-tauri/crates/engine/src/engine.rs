@@ -204,6 +204,7 @@ fn agree(engine: &str, oldest: ApiVersion, newest: ApiVersion) -> Result<ApiVers
         return Err(Error::failed(format!(
             "The engine is too old: version `{engine}` speaks API {newest}, Berth needs {API_MIN}"
         ))
+        .detail("engine", "too_old")
         .hint("Update Docker on the host to version 20.10 or newer"));
     }
     if oldest > API_MAX {

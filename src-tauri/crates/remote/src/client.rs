@@ -1,8 +1,11 @@
 //! What the SSH library tells about a connection: the host's key, and why it ended.
 
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use berth_core::{Code, Error};
@@ -16,6 +19,7 @@ use crate::{
     algorithms,
     host_keys::{HostKeys, Name},
     known_hosts,
+    pulse::Pulse,
 };
 
 /// What is known about a connection, shared by its session, its channels and the library's task.
@@ -26,6 +30,12 @@ pub(crate) struct Facts {
     refusal: Mutex<Option<Error>>,
     pub(crate) fingerprint: OnceLock<String>,
     pub(crate) server_version: OnceLock<String>,
+    /// The host's end, where TCP itself leads there.
+    pub(crate) peer: OnceLock<SocketAddr>,
+    /// This machine's address on the way there when that was last looked at; inside `None` where there was no way.
+    pub(crate) route: Mutex<Option<Option<IpAddr>>>,
+    /// What was sent and heard.
+    pub(crate) pulse: Arc<Pulse>,
     /// Cancelled when the library's task is gone, however it went.
     pub(crate) closed: CancellationToken,
     /// Cutting this ends the connection at once.

@@ -77,8 +77,13 @@ async fn open_once(profile: &Profile, lane: Lane) -> Result<Opened> {
     let name = host_keys.names(address);
     let records = records(host_keys, &name).await?;
     let config = config(lane, &records, settings)?;
+    let mut peer = None;
     let (stream, said): (Box<dyn ByteStream>, Option<Said>) = match via {
-        Via::Direct => (Box::new(tcp(address, settings).await?), None),
+        Via::Direct => {
+            let tcp = tcp(address, settings).await?;
+            peer = tcp.peer_addr().ok();
+            (Box::new(tcp), None)
+        }
         Via::Command(command) => {
             let (stream, said) = command.start()?;
             (Box::new(stream), Some(said))
@@ -87,9 +92,17 @@ async fn open_once(profile: &Profile, lane: Lane) -> Result<Opened> {
     };
 
     let facts = Arc::new(Facts::default());
+    if let Some(to) = peer {
+        let _ = facts.peer.set(to);
+    }
     let mut guard = CutOnDrop(Some(facts.clone()));
     let first = FirstWords::default();
-    let wire = Wire::new(stream, first.clone(), facts.cut.clone());
+    let wire = Wire::new(
+        stream,
+        first.clone(),
+        facts.pulse.clone(),
+        facts.cut.clone(),
+    );
     let watcher = Watcher {
         name,
         host_keys: host_keys.clone(),
@@ -178,7 +191,9 @@ fn config(lane: Lane, records: &Records, settings: &Settings) -> Result<Arc<clie
         window_size,
         // The pumps keep these queues empty; they only bridge a moment.
         channel_buffer_size: 64,
-        keepalive_interval: Some(Duration::from_secs(15)),
+        // What is sent and stays unanswered ends a connection (`pulse`), and this sends something. Should that not see it, the
+        // fourth question without an answer does.
+        keepalive_interval: Some(Duration::from_secs(10)),
         keepalive_max: 3,
         preferred: algorithms::preferred(settings, records)?,
         ..Default::default()

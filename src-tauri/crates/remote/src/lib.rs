@@ -1,4 +1,5 @@
-//! SSH: sessions, lanes, host keys, sign-in, exec, tunnels, the PowerShell envelope.
+//! The ways to a host over the network. SSH: sessions, lanes, host keys, sign-in, exec, tunnels, the PowerShell
+//! envelope. TCP with TLS on both sides: [`Tls`].
 //!
 //! One [`Session`] is one SSH connection. It carries commands ([`Session::exec`],
 //! [`Session::powershell`]), long commands as a stream ([`Session::exec_stream`]) and
@@ -25,6 +26,7 @@ mod channel;
 mod client;
 mod connect;
 mod exec;
+mod files;
 #[cfg(test)]
 mod fuzz_tests;
 mod host_certificate;
@@ -35,15 +37,19 @@ mod known_hosts;
 mod legacy_pem;
 mod profile;
 mod proxy;
+mod pulse;
 mod questions;
 mod session;
 mod sign_in;
 mod ssh_config;
+mod tcp;
+mod tls;
 mod tokens;
 mod wire;
 
 pub use address::Address;
 pub use exec::{ExecLimits, Output};
+pub use files::{Files, Progress, Transferred};
 pub use host_keys::HostKeys;
 pub use profile::{Found, Given, Local, Profile, Via, Wanted, resolve};
 pub use proxy::ProxyCommand;
@@ -51,3 +57,4 @@ pub use questions::{Ask, Prompt, Question};
 pub use session::{Lane, Session};
 pub use sign_in::SignIn;
 pub use ssh_config::{Family, Jump, Method, Settings, Strict};
+pub use tls::{Tls, TlsFiles, Whose, is_loopback, plain_tcp};

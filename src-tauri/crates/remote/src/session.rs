@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect, client, client:
 use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ use crate::{
     client::{Facts, Watcher, reason_text},
     connect,
     exec::{self, Broken},
+    pulse,
     sign_in::Accepted,
 };
 
@@ -149,14 +151,90 @@ impl Session {
     /// As [`Session::connect`]; what a jump host or a ProxyCommand says is among the causes.
     pub async fn open(profile: &Profile, lane: Lane) -> Result<Self> {
         let opened = connect::open(profile, lane).await?;
-        Ok(Self(Arc::new(Inner {
+        let session = Self(Arc::new(Inner {
             handle: opened.handle,
             facts: opened.facts,
             lane,
             place: profile.address.place(),
             accepted: opened.accepted,
             slots: Arc::new(Semaphore::new(SLOTS)),
-        })))
+        }));
+        session.watch();
+        // From here on a change is one.
+        let _ = session.has_moved();
+        Ok(session)
+    }
+
+    /// Ends the connection when it is used and stays silent: 9 s after the first byte that got no answer.
+    fn watch(&self) {
+        let (inner, facts) = (Arc::downgrade(&self.0), self.0.facts.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = facts.pulse.quiet() => {}
+                    () = facts.closed.cancelled() => return,
+                }
+                // While a slow reader holds the connection up, it is this side that does not listen.
+                if facts.is_holding() {
+                    sleep(pulse::QUIET).await;
+                    continue;
+                }
+                let Some(inner) = inner.upgrade() else { return };
+                Self(inner).probe(pulse::ANSWER).await;
+            }
+        });
+    }
+
+    /// Asks the host for a sign of life, and ends the connection when none comes within `limit`.
+    /// Answers whether it lives. A connection that a slow reader holds up is not asked.
+    pub async fn probe(&self, limit: Duration) -> bool {
+        let facts = &self.0.facts;
+        if self.is_closed() {
+            return false;
+        }
+        if facts.is_holding() {
+            return true;
+        }
+        let answered = tokio::select! {
+            pinged = timeout(limit, self.0.handle.send_ping()) => {
+                // Any byte will do: an answer that waits behind others is under way.
+                matches!(pinged, Ok(Ok(()))) || !facts.pulse.is_waiting()
+            }
+            () = facts.closed.cancelled() => false,
+        };
+        if !answered && !facts.is_holding() {
+            facts.ended("the host stopped answering");
+            facts.cut.cancel();
+        }
+        answered && !self.is_closed()
+    }
+
+    /// Whether this machine reaches the host by another address of its own than when this was last asked (or the
+    /// connection was made), or not at all any more: it has another network, and the connection is dead as a
+    /// rule. Asks the routing table alone; no packet is sent. Never for a connection through a jump host or a command.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        let facts = &self.0.facts;
+        let Some(to) = facts.peer.get() else {
+            return false;
+        };
+        let now = route(*to);
+        let mut before = facts
+            .route
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        before.replace(now).is_some_and(|before| before != now)
+    }
+
+    /// Waits until the connection has ended and answers why, without keeping it open.
+    pub fn ending(&self) -> impl Future<Output = String> + Send + use<> {
+        let facts = self.0.facts.clone();
+        async move {
+            facts.closed.cancelled().await;
+            facts
+                .why_closed()
+                .unwrap_or_else(|| "the connection was lost".to_owned())
+        }
     }
 
     /// Runs a command through the user's default shell there and collects what it says. At
@@ -243,6 +321,40 @@ impl Session {
             }
         }
         Ok(self.stream(channel, Carries::Command(name, slot)))
+    }
+
+    /// A subsystem of the server, as `sftp`. Not counted among the 8 commands.
+    pub(crate) async fn subsystem(&self, name: &str) -> Result<Box<dyn ByteStream>> {
+        let mut channel = self.open_command().await?;
+        let started = async {
+            channel
+                .request_subsystem(true, name)
+                .await
+                .map_err(|_| self.lost())?;
+            loop {
+                match channel.wait().await {
+                    Some(ChannelMsg::Success) => return Ok(()),
+                    Some(ChannelMsg::Failure) => {
+                        return Err(Error::new(
+                            Code::Refused,
+                            format!("`{}` has no `{name}`", self.0.place),
+                        )
+                        .hint(format!("Its sshd_config needs a line `Subsystem {name} …`")));
+                    }
+                    Some(ChannelMsg::Close) | None => return Err(self.lost_or(name)),
+                    Some(_) => {}
+                }
+            }
+        };
+        match timeout(OPEN_TIMEOUT, started).await {
+            Ok(result) => result?,
+            Err(_) => {
+                let _ = channel.close().await;
+                return Err(exec::too_slow(name, OPEN_TIMEOUT)
+                    .because("the host did not say whether it started"));
+            }
+        }
+        Ok(self.stream(channel, Carries::Tunnel))
     }
 
     /// A TCP connection from the host to `host:port` as seen from there (`direct-tcpip`).
@@ -422,7 +534,7 @@ impl Session {
                     if pause > FULL_WAIT && !(among_us && start.elapsed() < QUEUE_WAIT) {
                         return Err(e);
                     }
-                    tokio::time::sleep(pause.min(FULL_WAIT)).await;
+                    sleep(pause.min(FULL_WAIT)).await;
                     pause *= 2;
                 }
                 other => return other,
@@ -506,6 +618,18 @@ impl Session {
             _ => Error::new(Code::Unreachable, format!("{what} could not be reached through `{place}`")).because(open_failure(why)),
         }
     }
+}
+
+/// This machine's address on the way to another one; `None` where no way leads there.
+fn route(to: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = if to.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(to).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 fn open_failure(why: &ChannelOpenFailure) -> String {

@@ -10,6 +10,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::pulse::Pulse;
+
 /// How much of the first words is kept, in bytes.
 const FIRST_WORDS: usize = 255;
 
@@ -20,6 +22,7 @@ const FIRST_WORDS: usize = 255;
 pub(crate) struct Wire<S> {
     inner: S,
     first: FirstWords,
+    pulse: Arc<Pulse>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     is_cut: bool,
 }
@@ -61,10 +64,16 @@ impl FirstWords {
 }
 
 impl<S> Wire<S> {
-    pub(crate) fn new(inner: S, first: FirstWords, cut: CancellationToken) -> Self {
+    pub(crate) fn new(
+        inner: S,
+        first: FirstWords,
+        pulse: Arc<Pulse>,
+        cut: CancellationToken,
+    ) -> Self {
         Self {
             inner,
             first,
+            pulse,
             cut: Box::pin(cut.cancelled_owned()),
             is_cut: false,
         }
@@ -95,7 +104,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         self.check_cut(cx)?;
         let before = buf.filled().len();
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if let Poll::Ready(Ok(())) = result {
+        if let Poll::Ready(Ok(())) = result
+            && buf.filled().len() > before
+        {
+            self.pulse.heard();
             self.first
                 .add(buf.filled().get(before..).unwrap_or_default());
         }
@@ -110,6 +122,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check_cut(cx)?;
+        // Also what cannot be sent: a full buffer that stays full is silence too.
+        self.pulse.sent();
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -119,6 +133,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_cut(cx)?;
+        self.pulse.sent();
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 

@@ -36,4 +36,6 @@ pub use credentials::{Credentials, Memory, host_account, instance_account};
 pub use folder::{Content, Folder};
 pub use history::{History, OperationRecord};
 pub use keychain::Keychain;
-pub use records::{HostRecord, Hosts, InstanceRecord, Instances, RouteRecord, Settings, Unknown};
+pub use records::{
+    HostRecord, Hosts, InstanceRecord, Instances, RouteRecord, Settings, TlsRecord, Unknown,
+};

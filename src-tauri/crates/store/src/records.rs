@@ -49,6 +49,12 @@ pub struct HostRecord {
     /// Whether the password was needed to sign in; unknown to older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<bool>,
+    /// The certificates of a `tcp://` host; their content stays in their files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsRecord>,
+    /// The docker context that its address was taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// How the last sign-in worked: `key`, `agent`, `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<String>,
@@ -67,6 +73,20 @@ pub struct HostRecord {
     /// When it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_at: Option<String>,
+    /// See [`Unknown`].
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// The files that a `tcp://` host needs, absolute paths. See [`HostRecord::tls`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TlsRecord {
+    /// The authority's certificate.
+    pub ca: String,
+    /// The certificate that is shown to the engine.
+    pub cert: String,
+    /// Its private key.
+    pub key: String,
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -220,9 +240,12 @@ pub struct InstanceRecord {
     /// When its container was made, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
-    /// Whether the engine publishes the port on this machine, so that no tunnel is needed.
+    /// Whether the engine publishes the port itself, so that no tunnel is needed.
     #[serde(default)]
     pub direct: bool,
+    /// The machine on which it does; none means this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_on: Option<String>,
     /// Whether its making was cut off.
     #[serde(default)]
     pub unfinished: bool,
@@ -235,6 +258,14 @@ pub struct InstanceRecord {
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+impl InstanceRecord {
+    /// The host that strings name: `127.0.0.1`, or the machine on which the engine publishes the port.
+    #[must_use]
+    pub fn endpoint_host(&self) -> &str {
+        self.published_on.as_deref().unwrap_or("127.0.0.1")
+    }
 }
 
 impl Instances {

@@ -22,6 +22,10 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
         Host::Add {
             name,
             address,
+            docker_context,
+            ca,
+            cert,
+            key,
             identity,
             password_stdin,
             passphrase_stdin,
@@ -40,9 +44,18 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                     secret_from_stdin("The passphrase")?,
                 );
             }
+            if address.is_none() && docker_context.is_none() {
+                return Err(where_is_it(session, &name).await);
+            }
+            let path = |file: Option<std::path::PathBuf>| file.map(|f| absolute(&f)).transpose();
             let request = dto::HostAdd {
                 name,
-                address,
+                address: address.unwrap_or_default(),
+                docker_context,
+                docker_config: variable("DOCKER_CONFIG"),
+                tls_ca: path(ca)?,
+                tls_cert: path(cert)?,
+                tls_key: path(key)?,
                 identities: identity
                     .iter()
                     .map(|p| absolute(p))
@@ -71,6 +84,9 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                     render::note(format!("not honoured: {note}"));
                 }
             }
+            if let Some(warning) = &view.warning {
+                render::note(warning);
+            }
             Ok(0)
         }
         Host::List { json: as_json } => {
@@ -82,7 +98,14 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                 out(json(&hosts)?);
             } else {
                 out(render::table(
-                    &["NAME", "ADDRESS", "SYSTEM", "WAY TO THE ENGINE", ""],
+                    &[
+                        "NAME",
+                        "ADDRESS",
+                        "SYSTEM",
+                        "WAY TO THE ENGINE",
+                        "STATE",
+                        "",
+                    ],
                     hosts.iter().map(|h| {
                         vec![
                             h.name.clone(),
@@ -93,6 +116,7 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                             },
                             h.os.clone().unwrap_or_else(|| "?".into()),
                             h.route.clone().unwrap_or_default(),
+                            h.reach.clone(),
                             if h.is_default {
                                 "default".to_owned()
                             } else {
@@ -101,6 +125,12 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
                         ]
                     }),
                 ));
+                for suggestion in suggestions(session).await {
+                    render::note(format!(
+                        "not added yet: {} by {}; `{}`",
+                        suggestion.address, suggestion.source, suggestion.command
+                    ));
+                }
             }
             Ok(0)
         }
@@ -121,15 +151,22 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             json: as_json,
         } => {
             let check = session.call::<table::HostCheck>(&named(name)).await?.body;
+            let code = u8::from(!check.works);
             if as_json.json {
                 out(json(&check)?);
-                return Ok(0);
+                return Ok(code);
             }
-            out(format!("{} answers", check.host.name));
+            out(if check.facts.is_empty() {
+                format!("{} cannot be used", check.host.name)
+            } else {
+                format!("{} answers", check.host.name)
+            });
             for fact in &check.facts {
                 out(format!("  {:<20} {}", fact.label, fact.value));
             }
-            out("Ways to the engine, in the order they were tried");
+            if !check.ladder.is_empty() {
+                out("Ways to the engine, in the order they were tried");
+            }
             for rung in &check.ladder {
                 out(format!(
                     "  {} {}: {}",
@@ -140,11 +177,11 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             }
             for finding in &check.findings {
                 out(format!(
-                    "note: {}\n  hint: {}",
-                    finding.message, finding.hint
+                    "{}: {} [{}]\n  hint: {}",
+                    finding.weight, finding.message, finding.id, finding.hint
                 ));
             }
-            Ok(0)
+            Ok(code)
         }
         Host::Use { name } => {
             let view = session.call::<table::HostUse>(&named(name)).await?.body;
@@ -161,6 +198,38 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             out(format!("{name} is forgotten"));
             Ok(0)
         }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What docker's settings know and Berth does not; nothing where they cannot be read.
+async fn suggestions(session: &Session) -> Vec<dto::HostSuggestion> {
+    let request = dto::HostSuggest {
+        docker_config: variable("DOCKER_CONFIG"),
+        docker_host: variable("DOCKER_HOST"),
+        docker_cert_path: variable("DOCKER_CERT_PATH"),
+    };
+    session
+        .call::<table::HostSuggest>(&request)
+        .await
+        .map_or_else(|_| Vec::new(), |reply| reply.body)
+}
+
+/// Nothing says where the host is: what docker knows is offered.
+async fn where_is_it(session: &Session, name: &str) -> Error {
+    let error = Error::usage(format!("Where is `{name}`?"));
+    let known = suggestions(session).await;
+    let error = known.iter().fold(error, |e, s| {
+        e.because(format!("{} leads to {}", s.source, s.address))
+    });
+    match known.first() {
+        Some(first) => error.hint(format!("`{}`", first.command.replace("NAME", name))),
+        None => error.hint(format!(
+            "`berth host add {name} ssh://user@address`, or `--docker-context` with one of docker's contexts"
+        )),
     }
 }
 
@@ -214,6 +283,7 @@ async fn add(
             // A password is for the host itself, not for a jump host on the way.
             Code::SignInRefused
                 if e.get_detail("jump").is_none()
+                    && e.get_detail("certificate").is_none()
                     && request.identities.is_empty() && !secrets.contains_key("password") =>
             {
                 match ask_secret("Password").await? {
@@ -232,6 +302,12 @@ async fn add(
 }
 
 fn lines(view: &dto::HostView) -> String {
+    let state = match (&view.reach_since, &view.reach_cause) {
+        _ if view.reach.is_empty() => None,
+        (Some(since), Some(why)) => Some(format!("{} since {since}: {why}", view.reach)),
+        (Some(since), None) => Some(format!("{} since {since}", view.reach)),
+        _ => Some(view.reach.clone()),
+    };
     let mut rows = vec![
         ("Name", view.name.clone()),
         (
@@ -248,8 +324,11 @@ fn lines(view: &dto::HostView) -> String {
         ("System", &view.os),
         ("Way to the engine", &view.route),
         ("Found", &view.probed_at),
+        ("State", &state),
+        ("Docker context", &view.context),
         ("Signs in by", &view.sign_in),
         ("Host key", &view.host_key),
+        ("Warning", &view.warning),
     ] {
         if let Some(value) = value {
             rows.push((label, value.clone()));
