@@ -285,9 +285,17 @@ label: string,
 value: string, };
 
 /**
- * Something that a host lacks.
+ * Something that is wrong with a host.
  */
 export type Finding = { 
+/**
+ * Stable name, for scripts: [`berth_core::check::Id::as_str`].
+ */
+id: string, 
+/**
+ * `error`, `warning`, `note`.
+ */
+weight: string, 
 /**
  * What is wrong.
  */
@@ -331,9 +339,29 @@ export type HostAdd = {
  */
 name: string, 
 /**
- * `ssh://…` or `unix://…`.
+ * `ssh://…`, `tcp://…` or `unix://…`; empty with [`HostAdd::docker_context`].
  */
 address: string, 
+/**
+ * The docker context to take the address and certificates from.
+ */
+docker_context: string | null, 
+/**
+ * The caller's `DOCKER_CONFIG`.
+ */
+docker_config: string | null, 
+/**
+ * For `tcp://`: the certificate of the engine's authority, an absolute path.
+ */
+tls_ca: string | null, 
+/**
+ * For `tcp://`: the certificate that is shown to the engine, an absolute path.
+ */
+tls_cert: string | null, 
+/**
+ * For `tcp://`: its private key, an absolute path. The file stays where it is.
+ */
+tls_key: string | null, 
 /**
  * Key files, absolute paths; none means the agent and the usual files.
  */
@@ -377,9 +405,55 @@ facts: Array<Fact>,
  */
 ladder: Array<Rung>, 
 /**
- * What is wrong, if anything.
+ * What is wrong, the weightiest first.
  */
-findings: Array<Finding>, };
+findings: Array<Finding>, 
+/**
+ * Whether it can be used: no finding is an error.
+ */
+works: boolean, };
+
+/**
+ * Something that happened on a host.
+ */
+export type HostEvent = { 
+/**
+ * By the host's clock, in nanoseconds since 1970: a text, since it is more than a JSON number holds.
+ */
+time: string, 
+/**
+ * `container`, `image`, `volume`, `other`.
+ */
+kind: string, 
+/**
+ * `create`, `start`, `die`, `destroy`, …
+ */
+action: string, 
+/**
+ * The id, or the name of a volume or image.
+ */
+id: string, 
+/**
+ * The container's name.
+ */
+name: string | null, 
+/**
+ * The instance's id, where it is one.
+ */
+instance: string | null, };
+
+/**
+ * What happens on a host: from when on.
+ */
+export type HostEvents = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * A [`HostEvent::time`]; none means from now on.
+ */
+since: string | null, };
 
 /**
  * How the agent stands with one host.
@@ -437,6 +511,44 @@ name: string,
 forget: boolean, };
 
 /**
+ * Where docker's own settings are, as the caller has them in its environment.
+ */
+export type HostSuggest = { 
+/**
+ * `DOCKER_CONFIG`.
+ */
+docker_config: string | null, 
+/**
+ * `DOCKER_HOST`.
+ */
+docker_host: string | null, 
+/**
+ * `DOCKER_CERT_PATH`.
+ */
+docker_cert_path: string | null, };
+
+/**
+ * A host that docker knows and Berth does not.
+ */
+export type HostSuggestion = { 
+/**
+ * Who knows it, in words.
+ */
+source: string, 
+/**
+ * Its address.
+ */
+address: string, 
+/**
+ * The docker context that it is, for [`HostAdd::docker_context`].
+ */
+context: string | null, 
+/**
+ * The command that adds it, with `NAME` for its name.
+ */
+command: string, };
+
+/**
  * A host as it is known.
  */
 export type HostView = { 
@@ -483,7 +595,27 @@ reached: string | null,
 /**
  * What the SSH configuration wants and Berth does not do, each in one sentence.
  */
-notes: Array<string>, };
+notes: Array<string>, 
+/**
+ * The docker context that it was added from.
+ */
+context: string | null, 
+/**
+ * What a user should know of this way before they put data there.
+ */
+warning: string | null, 
+/**
+ * Whether it is reached: `idle`, `connecting`, `connected`, `unreachable`.
+ */
+reach: string, 
+/**
+ * Since when that is so, RFC 3339; none for `idle`.
+ */
+reach_since: string | null, 
+/**
+ * Why it is unreachable.
+ */
+reach_cause: string | null, };
 
 /**
  * Which instances to list.
@@ -553,7 +685,7 @@ cause: string | null,
  */
 hint: string | null, 
 /**
- * `127.0.0.1`, as a rule.
+ * `127.0.0.1`, or the machine on which the engine publishes the port.
  */
 endpoint_host: string, 
 /**
@@ -1056,6 +1188,8 @@ export interface Commands {
   "host.list": { request: Nothing; item: Nothing; response: Array<HostView> };
   "host.show": { request: HostName; item: Nothing; response: HostView };
   "host.check": { request: HostName; item: Nothing; response: HostCheck };
+  "host.suggest": { request: HostSuggest; item: Nothing; response: Array<HostSuggestion> };
+  "host.events": { request: HostEvents; item: HostEvent; response: Nothing };
   "host.use": { request: HostName; item: Nothing; response: HostView };
   "host.remove": { request: HostRemove; item: Nothing; response: Nothing };
   "instance.up": { request: Up; item: Nothing; response: Started };
