@@ -24,6 +24,7 @@ mod endpoints;
 mod healing;
 pub mod hosts;
 pub mod instances;
+pub mod lease;
 pub mod life;
 mod link;
 mod logins;
