@@ -16,8 +16,11 @@ pub mod berth;
 #[cfg(test)]
 mod bindings;
 mod carrier;
+pub mod change;
 pub mod check;
 pub mod connections;
+pub mod data;
+pub mod databases;
 pub mod docker_context;
 pub mod dto;
 mod endpoints;
