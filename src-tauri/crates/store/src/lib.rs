@@ -34,7 +34,7 @@ mod records;
 
 pub use credentials::{Credentials, Memory, host_account, instance_account};
 pub use folder::{Content, Folder};
-pub use history::{History, OperationRecord};
+pub use history::{History, OperationRecord, StepRecord};
 pub use keychain::Keychain;
 pub use records::{
     HostRecord, Hosts, InstanceRecord, Instances, RouteRecord, Settings, TlsRecord, Unknown,
