@@ -145,7 +145,7 @@ pub(crate) fn logs(
                     Some(lines) => lines,
                     None => {
                         let mut ask = LogOptions {
-                            timestamps: at.options.follow,
+                            timestamps: at.options.follow || at.options.timestamps,
                             ..at.options
                         };
                         if !at.seam.last.is_empty() {
