@@ -1,6 +1,7 @@
-"""Opens connection strings with Microsoft's ODBC driver: one JSON object a line in, one a line out.
+"""Opens connection strings with Python's drivers: one JSON object a line in, one a line out.
 
-in:  {"driver": "pyodbc" | "mssql_python", "connection": "...", "sql": "..."}
+in:  {"driver": "...", "connection": "...", "sql": "..."}; the connection is what a developer pastes: a string, a URL, a call,
+     a settings file
 out: {"rows": [[...], ...]} or {"error": "..."}
 """
 
@@ -17,15 +18,88 @@ def plain(value):
     return str(value)
 
 
+def pyodbc_string(text):
+    import pyodbc
+
+    return pyodbc.connect(text, timeout=10)
+
+
+def mssql_python_string(text):
+    import mssql_python
+
+    return mssql_python.connect(text)
+
+
+def pymssql_call(text):
+    import pymssql
+
+    return eval(text, {"pymssql": pymssql})
+
+
+def sqlalchemy_url(text):
+    """Read by SQLAlchemy, opened by its driver, without the questions that its first connection asks."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(text, poolclass=sqlalchemy.pool.NullPool)
+    args, keywords = engine.dialect.create_connect_args(engine.url)
+    return engine.dialect.connect(*args, **keywords)
+
+
+def django_settings(text):
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure()
+    from django.db.utils import ConnectionHandler
+
+    module = {}
+    exec(text, module)
+    backend = ConnectionHandler(module["DATABASES"])["default"]
+    return backend.get_new_connection(backend.get_connection_params())
+
+
+def dbt_profile(text):
+    """Read as dbt reads it, YAML and then Jinja, and joined as dbt-sqlserver joins it."""
+    import jinja2
+    import yaml
+
+    fields = yaml.safe_load(text)["berth"]["outputs"]["dev"]
+    fields = {
+        name: jinja2.Environment().from_string(value).render() if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+
+    def braces(value):
+        return "{" + value.replace("}", "}}") + "}"
+
+    yes = {True: "Yes", False: "No"}
+    return pyodbc_string(
+        ";".join(
+            [
+                f"DRIVER={{{fields['driver']}}}",
+                f"SERVER={fields['host']},{fields['port']}",
+                f"Database={fields['database']}",
+                f"UID={braces(fields['user'])}",
+                f"PWD={braces(fields['password'])}",
+                f"encrypt={yes[fields['encrypt']]}",
+                f"TrustServerCertificate={yes[fields['trust_cert']]}",
+            ]
+        )
+    )
+
+
+WAYS = {
+    "pyodbc": pyodbc_string,
+    "mssql_python": mssql_python_string,
+    "pymssql": pymssql_call,
+    "sqlalchemy": sqlalchemy_url,
+    "django": django_settings,
+    "dbt": dbt_profile,
+}
+
+
 def opened(case):
-    if case["driver"] == "pyodbc":
-        import pyodbc
-
-        connection = pyodbc.connect(case["connection"], timeout=10)
-    else:
-        import mssql_python
-
-        connection = mssql_python.connect(case["connection"])
+    connection = WAYS[case["driver"]](case["connection"])
     try:
         cursor = connection.cursor()
         cursor.execute(case["sql"])

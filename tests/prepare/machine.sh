@@ -17,6 +17,7 @@ if [ "$only" = everything ]; then
   want sshd openssh-server
   want docker docker.io
   want tsql freetds-bin
+  want java openjdk-17-jre-headless
   want python3 python3
   want nc netcat-openbsd
   want pkill procps
@@ -46,7 +47,7 @@ if has dpkg-query; then
     installed "$package" || missing="$missing $package"
   done
   if [ "$only" = everything ]; then
-    for package in libodbc2 odbcinst libgssapi-krb5-2 python3-venv fonts-inter 'libicu[0-9]*'; do
+    for package in libodbc2 odbcinst tdsodbc libjtds-java librhino-java libgssapi-krb5-2 python3-venv fonts-inter 'libicu[0-9]*'; do
       installed "$package" || missing="$missing $package"
     done
   fi

@@ -9,4 +9,5 @@
     reason = "a rig that cannot be built is a failed test"
 )]
 
+pub mod page;
 pub mod rig;

@@ -1,7 +1,7 @@
 // Opens connections with Node's drivers: one JSON object a line in, one a line out, in the same order.
 //
-// in:  {"driver": "tedious" | "mssql", "connection": "...", "sql": "..."}; the connection is what a developer
-//      pastes: a connection string (mssql), or the text of a configuration object (tedious, mssql)
+// in:  {"driver": "tedious" | "mssql" | "prisma" | "typeorm" | "knex" | "sequelize", "connection": "...", "sql": "..."}; the
+//      connection is what a developer pastes: a connection string, or the text of a configuration object
 // out: {"rows": [[...], ...]} or {"error": "..."}
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -13,7 +13,7 @@ const plain = (value) =>
   value instanceof Date ? value.toISOString() : Buffer.isBuffer(value) ? value.toString("hex") : value;
 
 // Pasted into a program, the text is an expression; the same is done here.
-const pasted = (text) => (/^\s*\{/.test(text) ? new Function(`return (${text})`)() : text);
+const pasted = (text) => (/^\s*\{/.test(text) ? new Function("require", `return (${text})`)(require) : text);
 
 function tedious(config, sql) {
   const { Connection, Request } = require("tedious");
@@ -50,11 +50,52 @@ async function mssql(config, sql) {
   }
 }
 
+async function prisma(config, sql) {
+  const { PrismaMssql } = require("@prisma/adapter-mssql");
+  const adapter = await new PrismaMssql(config).connect();
+  try {
+    return (await adapter.queryRaw({ sql, args: [], argTypes: [] })).rows;
+  } finally {
+    await adapter.dispose();
+  }
+}
+
+async function typeorm(config, sql) {
+  const { DataSource } = require("typeorm");
+  const source = await new DataSource(config).initialize();
+  try {
+    return (await source.query(sql)).map((row) => Object.values(row).map(plain));
+  } finally {
+    await source.destroy();
+  }
+}
+
+async function knex(config, sql) {
+  const client = require("knex")(config);
+  try {
+    return (await client.raw(sql)).map((row) => Object.values(row).map(plain));
+  } finally {
+    await client.destroy();
+  }
+}
+
+async function sequelize(config, sql) {
+  const { Sequelize } = require("sequelize");
+  const client = new Sequelize({ ...config, logging: false });
+  try {
+    const [rows] = await client.query(sql);
+    return rows.map((row) => Object.values(row).map(plain));
+  } finally {
+    await client.close();
+  }
+}
+
+const ways = { tedious, mssql, prisma, typeorm, knex, sequelize };
+
 async function answer(line) {
   const { driver, connection, sql } = JSON.parse(line);
   try {
-    const open = driver === "tedious" ? tedious : mssql;
-    return { rows: await open(pasted(connection), sql) };
+    return { rows: await ways[driver](pasted(connection), sql) };
   } catch (error) {
     return { error: `${error.code ?? error.name} ${error.number ?? ""}: ${error.message}` };
   }

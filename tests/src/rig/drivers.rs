@@ -66,7 +66,9 @@ pub fn mssql_python_all(cases: &[Case<'_>]) -> Option<Vec<Opened>> {
     python("mssql_python", cases)
 }
 
-fn python(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
+/// A driver for Python, by its name in `tests/drivers/open.py`, with what is pasted for it.
+#[must_use]
+pub fn python(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
     let (Some(program), Some(odbc)) = (
         programs::fetched("drivers/bin/python3"),
         programs::fetched("odbc"),
@@ -106,7 +108,9 @@ pub fn mssql_all(cases: &[Case<'_>]) -> Option<Vec<Opened>> {
     node("mssql", cases)
 }
 
-fn node(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
+/// A driver for Node, by its name in `tests/drivers/node/open.mjs`, with what is pasted for it.
+#[must_use]
+pub fn node(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
     let (Some(program), Some(packages)) = (programs::find("node"), programs::fetched("node"))
     else {
         skip("Node's drivers were not fetched: `tests/prepare/drivers.sh` does it");
@@ -116,6 +120,34 @@ fn node(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
     command
         .arg(programs::root().join("tests/drivers/node/open.mjs"))
         .env("NODE_DRIVERS", packages);
+    Some(batch(&mut command, lines(driver, cases)))
+}
+
+/// A driver for Java, by its name in `tests/drivers/java/open.js`, with what is pasted for it.
+#[must_use]
+pub fn java(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
+    let jars = ["js.jar", "jtds.jar"].map(|jar| Path::new("/usr/share/java").join(jar));
+    let (Some(program), Some(microsoft), true) = (
+        programs::find("java"),
+        programs::fetched("jdbc/mssql-jdbc.jar"),
+        jars.iter().all(|jar| jar.exists()),
+    ) else {
+        skip(
+            "Java, its script engine Rhino, jTDS or Microsoft's JDBC driver is not here: `tests/prepare/machine.sh` and `drivers.sh` bring them",
+        );
+        return None;
+    };
+    let path: Vec<String> = jars
+        .iter()
+        .chain([&microsoft])
+        .map(|jar| jar.display().to_string())
+        .collect();
+    let mut command = Command::new(program);
+    command
+        .args(["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp"])
+        .arg(path.join(":"))
+        .arg("org.mozilla.javascript.tools.shell.Main")
+        .arg(programs::root().join("tests/drivers/java/open.js"));
     Some(batch(&mut command, lines(driver, cases)))
 }
 

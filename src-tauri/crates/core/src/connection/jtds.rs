@@ -1,7 +1,7 @@
 //! JDBC: the URL of jTDS.
 //!
-//! Its `Driver.parseURL` knows no quoting at all: a value ends at `;`, `:` or `/`, and what would break it can
-//! only be given as a property.
+//! Its `Driver.parseURL` ends a value at `;`, `:` or `/`, but not between `[` and `]`, which it leaves out: made for IPv6 addresses,
+//! they hold everything but themselves.
 
 use super::{Card, Flags, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
@@ -16,9 +16,9 @@ static CARD: Card = Card {
     family: "Java",
     about: "For Java programs that still use jTDS 1.3: everything in one URL",
     limits: &[
-        "A `;`, `:` or `/` in a value: give user and password as properties instead, which take anything",
+        "A `[` or `]` in a value: give user and password as properties instead, which take anything",
         "No certificate authority's file and no pinned certificate",
-        "An IPv6 address",
+        "jTDS before 1.3 knows no brackets",
     ],
     shape: Shape::Value,
     grammar: "jTDS 1.3.1, `Driver.parseURL`",
@@ -55,14 +55,6 @@ impl Format for Jtds {
                 ));
             }
         };
-        if parts.is_ipv6() {
-            return Err(refuse(
-                self,
-                "an IPv6 address",
-                "the server's name ends at the first `:`",
-                "jdbc",
-            ));
-        }
         let options = self.options(parts);
         let unfit = parts
             .first_unfit(fits)
@@ -71,42 +63,48 @@ impl Format for Jtds {
             return Err(refuse(
                 self,
                 what,
-                "it holds a `;`, `:` or `/`, which ends a value in a jTDS URL and cannot be quoted; as a property of `DriverManager.getConnection` it can be given",
+                "it holds a `[` or `]`, which jTDS drops from its URL; as a property of `DriverManager.getConnection` it can be given",
                 "jdbc",
             ));
         }
         let mut text = Text::new().part(
             Part::Server,
-            format!("jdbc:jtds:sqlserver://{}:{}", parts.host, parts.port),
+            format!(
+                "jdbc:jtds:sqlserver://{}:{}",
+                parts.bracketed_host(),
+                parts.port
+            ),
         );
         if let Some(database) = &parts.database {
             text = text
                 .plain(";")
-                .part(Part::Database, format!("databaseName={database}"));
+                .part(Part::Database, format!("databaseName=[{database}]"));
         }
         text = text
             .plain(";")
-            .part(Part::User, format!("user={}", parts.user))
+            .part(Part::User, format!("user=[{}]", parts.user))
             .plain(";")
             .password(
-                "password=",
+                "password=[",
                 &quote::as_is(parts.password.expose_secret()),
-                "",
+                "]",
             )
             .plain(";")
             .part(parts.tls_part(), ssl);
         if let Some(app) = &parts.app {
-            text = text.plain(";").part(Part::App, format!("appName={app}"));
+            text = text.plain(";").part(Part::App, format!("appName=[{app}]"));
         }
         for (name, value) in options {
-            text = text.plain(";").part(Part::Extra, format!("{name}={value}"));
+            text = text
+                .plain(";")
+                .part(Part::Extra, format!("{name}=[{value}]"));
         }
         Ok(text.plain(";").part(Part::Timeout, "loginTimeout=30"))
     }
 }
 
 fn fits(value: &str) -> bool {
-    !value.contains([';', ':', '/'])
+    !value.contains(['[', ']'])
 }
 
 #[cfg(test)]
@@ -120,13 +118,20 @@ mod tests {
         let rest = text
             .strip_prefix("jdbc:jtds:sqlserver://")
             .ok_or("scheme")?;
-        let (server, rest) = rest.split_once(';').ok_or("no properties")?;
-        let (host, port) = host_and_port(server, ':')?;
-        let mut pairs = Vec::new();
-        for token in rest.split(';') {
-            if token.contains([':', '/']) {
-                return Err(format!("{token:?} ends early"));
+        let mut tokens = vec![String::new()];
+        let mut open = false;
+        for c in rest.chars() {
+            match c {
+                ':' | '/' | ';' if !open => tokens.push(String::new()),
+                '[' => open = true,
+                ']' => open = false,
+                c => tokens.last_mut().unwrap().push(c),
             }
+        }
+        let port = tokens.get(1).and_then(|p| p.parse().ok()).ok_or("port")?;
+        let host = tokens[0].clone();
+        let mut pairs = Vec::new();
+        for token in tokens.into_iter().skip(2) {
             let (key, value) = token.split_once('=').ok_or("no =")?;
             if value.is_empty() {
                 return Err("an empty value".into());
@@ -161,10 +166,9 @@ mod tests {
         fn what_goes_in_comes_out(parts in any_parts()) {
 
             let says = {
-                let fits = |v: &str| !v.contains([';', ':', '/']);
+                let fits = |v: &str| !v.contains(['[', ']']);
                 matches!(parts.tls, Tls::Unverified | Tls::Verified { ca_file: None })
-                    && !parts.host.contains(':')
-                    && all_values(&parts, fits)
+                        && all_values(&parts, fits)
                     && Jtds.options(&parts).iter().all(|(_, v)| fits(v))
             };
             round_trip(&Jtds, &parts, says.then(|| (&parts).into()), read)?;
