@@ -142,5 +142,6 @@ fn unproven(format: &dyn Format) -> String {
 
 /// A text that a table's cell can hold.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ").replace('|', "\\|")
 }
