@@ -188,7 +188,7 @@ fn jtds(text: &str) -> Reading {
     let mut entries = keywords::read(
         text,
         begin.saturating_add(end),
-        Quoting::Nothing,
+        Quoting::Brackets,
         &client::JTDS,
         &mut findings,
     );

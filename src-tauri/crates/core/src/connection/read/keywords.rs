@@ -166,7 +166,9 @@ fn meant(
         Quoting::PlainBraces | Quoting::Chunks => {
             "Put it in braces; with a `{` in it, take the configuration object"
         }
-        Quoting::Nothing => "Give it as a property of its own: this string has no quotes",
+        Quoting::Brackets => {
+            "Put it in brackets; with a `[` or `]` in it, give it as a property of its own"
+        }
     };
     let stray = !pair.quoted && raw_end > pair.to;
     let wrong = match pair.fault {
@@ -193,15 +195,12 @@ fn meant(
     }
     if pair.fault == Some(Fault::Foreign) {
         findings.push(foreign(Key::Password, quoting));
-    } else if !pair.quoted && quoting == Quoting::Nothing && pair.value.contains([':', '/']) {
+    } else if !pair.quoted && quoting == Quoting::Brackets && pair.value.contains([':', '/']) {
         findings.push(Finding::wrong(
             "The password holds a `:` or `/`: the driver ends it there",
             quote,
         ));
-    } else if !pair.quoted
-        && quoting != Quoting::Nothing
-        && pair.value.contains(|c: char| !c.is_ascii_alphanumeric())
-    {
+    } else if !pair.quoted && pair.value.contains(|c: char| !c.is_ascii_alphanumeric()) {
         findings.push(Finding::note(
             "The password is not quoted; it is read as it stands here, but another one may not be",
             quote,

@@ -17,8 +17,8 @@ pub(super) enum Quoting {
     PlainBraces,
     /// Stretches in `{…}` without any escape, between bare ones (tiberius' JDBC-like string, Prisma 6).
     Chunks,
-    /// No quotes at all, and nothing is trimmed (jTDS).
-    Nothing,
+    /// Stretches in `[…]` without any escape, between bare ones; nothing is trimmed (jTDS).
+    Brackets,
 }
 
 /// What is wrong with the way that a value is written.
@@ -111,7 +111,7 @@ fn key(rest: &str, doubled: bool) -> Option<(String, usize)> {
 fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
     let rest = text.get(from..).unwrap_or_default();
     let blank = |c: char| match quoting {
-        Quoting::Braces | Quoting::Nothing => false,
+        Quoting::Braces | Quoting::Brackets => false,
         // Java's `trim`.
         Quoting::BracesTrimmed => c <= ' ',
         Quoting::Quotes | Quoting::PlainBraces | Quoting::Chunks => c.is_whitespace(),
@@ -134,8 +134,12 @@ fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
         from: begin,
         to: text.len(),
     };
-    if quoting == Quoting::Chunks {
-        chunks(inner, &mut pair);
+    if let Some(braces) = match quoting {
+        Quoting::Chunks => Some(('{', '}')),
+        Quoting::Brackets => Some(('[', ']')),
+        _ => None,
+    } {
+        chunks(inner, braces, &mut pair);
         return pair;
     }
     let Some(closer) = closer else {
@@ -217,9 +221,9 @@ fn undoubled(text: &str, closer: char) -> Zeroizing<String> {
 }
 
 /// A value of stretches, from the text's first character on.
-fn chunks(text: &str, pair: &mut Pair) {
+fn chunks(text: &str, (open, close): (char, char), pair: &mut Pair) {
     let begin = pair.from;
-    pair.quoted = text.starts_with('{');
+    pair.quoted = text.starts_with(open);
     pair.value = Zeroizing::new(String::with_capacity(text.len().min(1024)));
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -228,9 +232,9 @@ fn chunks(text: &str, pair: &mut Pair) {
                 pair.to = begin.saturating_add(at);
                 return;
             }
-            '{' => loop {
+            c if c == open => loop {
                 match chars.next() {
-                    Some((_, '}')) => break,
+                    Some((_, c)) if c == close => break,
                     Some((_, c)) => pair.value.push(c),
                     None => {
                         pair.fault = Some(Fault::Open);
