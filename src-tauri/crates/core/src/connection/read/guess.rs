@@ -255,7 +255,7 @@ fn assignment(text: &str, format: Option<&str>, depth: u8) -> Option<Reading> {
         let value = value.trim();
         let mut values = unquoted(value);
         if name.contains('.') && value.contains('\\') {
-            values.push(unescaped(value));
+            values.insert(0, unescaped(value));
         }
         for value in values {
             // A password may look like a piece of a string.
