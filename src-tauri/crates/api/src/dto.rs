@@ -782,6 +782,10 @@ pub struct HostLive {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way to JSON: a box would save nothing"
+)]
 pub enum Change {
     /// Everything, as far as it is known without asking anyone.
     Snapshot {
