@@ -446,17 +446,24 @@ impl<C: Command> Streaming<C> {
         }
     }
 
+    /// The answer, after the last item, where the stream itself is still needed.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub async fn answer(&mut self) -> Result<Reply<C::Response>> {
+        let Reply { body, secret } = self.raw.answer().await?;
+        let body = serde_json::from_value(body).map_err(|e| {
+            Error::failed("The answer of Berth's agent cannot be read").because(e.to_string())
+        })?;
+        Ok(Reply { body, secret })
+    }
+
     /// The answer, after the last item.
     ///
     /// # Errors
     /// What the command says.
     pub async fn finish(mut self) -> Result<Reply<C::Response>> {
-        while self.next().await?.is_some() {}
-        let Reply { body, secret } = self.raw.finish().await?;
-        let body = serde_json::from_value(body).map_err(|e| {
-            Error::failed("The answer of Berth's agent cannot be read").because(e.to_string())
-        })?;
-        Ok(Reply { body, secret })
+        self.answer().await
     }
 }
 
@@ -496,6 +503,10 @@ impl Raw {
     /// # Errors
     /// What the command says.
     pub(crate) async fn finish(mut self) -> Result<Reply<Value>> {
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<Reply<Value>> {
         while self.next().await.is_some() {}
         let ended = self.ended.take().unwrap_or_else(|| Err(gone()));
         // Taken: dropping must not cancel what has ended.

@@ -102,7 +102,7 @@ async fn serve(paths: &Paths, idle: Duration) -> Result<()> {
     let house = House {
         berth: Arc::clone(&berth),
         clients: Arc::default(),
-        end: CancellationToken::new(),
+        end: berth.ending().clone(),
     };
     let mut clients = JoinSet::new();
     let mut quiet_since = Instant::now();
@@ -205,7 +205,7 @@ impl House {
                 protocol: PROTOCOL,
                 version: VERSION.to_owned(),
                 pid: std::process::id(),
-                busy: self.berth.operations_under_way(),
+                busy: self.berth.busy(),
             })
             .await?;
         let (out, mut outgoing) = mpsc::channel::<FromAgent>(64);
@@ -271,7 +271,7 @@ impl House {
                     }
                 }
                 Ok(Some(FromClient::Stop { force })) => {
-                    let operations = self.berth.operations_under_way();
+                    let operations = self.berth.busy();
                     if operations > 0 && !force {
                         let _ = out.send(FromAgent::Busy { operations }).await;
                     } else {

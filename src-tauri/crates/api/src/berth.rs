@@ -8,10 +8,11 @@ use std::{
 use berth_core::{BoxFuture, Error, Result, Secret};
 use berth_store::{Credentials, Folder, Hosts, Instances, Settings};
 use chrono::{SecondsFormat, Utc};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dto, endpoints::Endpoints, link::Links, operations::Operations, practice::PracticeHost,
-    questions::Questions, table::Call,
+    dto, endpoints::Endpoints, lease::Leases, link::Links, operations::Operations,
+    practice::PracticeHost, questions::Questions, table::Call,
 };
 
 /// This machine's clipboard.
@@ -49,6 +50,8 @@ pub struct Berth {
     pub(crate) operations: Operations,
     pub(crate) endpoints: Endpoints,
     pub(crate) practice: PracticeHost,
+    pub(crate) leases: Leases,
+    ending: CancellationToken,
     /// The latest SSH agent socket that a caller brought along: logins change it.
     pub(crate) ssh_agent: Mutex<Option<PathBuf>>,
     /// Counts changes of the hosts that are known.
@@ -79,12 +82,15 @@ impl Berth {
             endpoints: Endpoints::default(),
             hosts_changed: tokio::sync::watch::Sender::new(0),
             questions: Questions::default(),
+            leases: Leases::default(),
+            ending: CancellationToken::new(),
             started_at: now(),
         });
         match known {
             Ok(known) => {
                 for record in known.instances {
                     crate::endpoints::hold(&berth, &record).await;
+                    crate::lease::await_its_holder(&berth, record);
                 }
             }
             // The commands that need the file say so, with its path; the agent itself must come up to say it.
@@ -96,13 +102,25 @@ impl Berth {
     /// Whether something would be lost if the agent ended now.
     #[must_use]
     pub fn is_needed(&self) -> bool {
-        self.operations_under_way() > 0 || self.endpoints.any_open()
+        self.busy() > 0 || self.endpoints.any_open()
     }
 
     /// How many operations are under way.
     #[must_use]
     pub fn operations_under_way(&self) -> usize {
         self.operations.under_way()
+    }
+
+    /// What would be cut off if the agent ended now: operations, and the commands of `berth run`.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.operations_under_way() + self.leases.count()
+    }
+
+    /// Cancelled when the agent is asked to end. What is held then is left as it is, for the next agent.
+    #[must_use]
+    pub fn ending(&self) -> &CancellationToken {
+        &self.ending
     }
 
     /// Stops operations, endpoints, connections and the practice host, each within its limit.

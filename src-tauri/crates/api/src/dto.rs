@@ -269,6 +269,45 @@ pub struct Up {
     pub file_without_keychain: bool,
 }
 
+/// A private instance for one command.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Lease {
+    /// What is asked for; its name, data and password file are not the caller's to choose.
+    pub up: Up,
+    /// Seconds until it ends in any case.
+    pub seconds: u64,
+    /// An earlier one whose agent has ended, to hold it further. The password of its login comes beside the body as `password`.
+    #[serde(default)]
+    pub again: Option<LeaseId>,
+}
+
+/// A lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseId {
+    /// The instance's id.
+    pub id: String,
+}
+
+/// What a lease tells while it is held.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LeaseEvent {
+    /// Its instance is being made.
+    Making {
+        /// The lease.
+        lease: LeaseId,
+        /// To watch or cancel.
+        operation: String,
+    },
+    /// It may be used.
+    Ready {
+        /// The instance.
+        instance: Box<InstanceView>,
+    },
+    /// Its time has passed: the instance is being removed.
+    Over,
+}
+
 /// An instance by name, with a limit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -384,6 +423,9 @@ pub struct InstanceView {
     pub credentials: bool,
     /// Whether its making was cut off: `up` finishes it, `remove` takes it away.
     pub unfinished: bool,
+    /// When it ends by itself, RFC 3339 on its host's clock.
+    #[serde(default)]
+    pub ends_at: Option<String>,
 }
 
 /// An operation that was started.

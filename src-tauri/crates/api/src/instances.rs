@@ -53,6 +53,7 @@ pub(crate) fn record_of(labels: &Labels, host: &str, image: &str) -> InstanceRec
             .as_deref()
             .map_or_else(|| SA.to_owned(), app_login),
         ours: true,
+        lease: labels.lease,
         ..InstanceRecord::default()
     }
 }
@@ -175,6 +176,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                     record.host.clone_from(&host);
                     record.name.clone_from(&labels.name);
                     record.port = labels.port;
+                    record.lease = labels.lease;
                     record.image.clone_from(&container.image);
                     record.container.clone_from(&container.id);
                     record.direct = direct;
@@ -242,6 +244,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
     for (record, _) in &found {
         endpoints::hold(berth, record).await;
     }
+    crate::lease::sweep(berth, &link, found.iter().map(|(_, container)| container));
     Ok(found)
 }
 
@@ -569,8 +572,12 @@ fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceVie
         seen_at: record.seen_at.clone().unwrap_or_default(),
         fresh,
         practice: record.host == PRACTICE,
-        credentials: record.ours || record.password_file.is_some(),
+        credentials: match record.lease {
+            Some(_) => berth.leases.holds(&record.id),
+            None => record.ours || record.password_file.is_some(),
+        },
         unfinished: record.unfinished,
+        ends_at: record.lease.and_then(crate::lease::moment),
     }
 }
 

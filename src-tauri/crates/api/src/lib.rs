@@ -20,6 +20,7 @@ pub mod dto;
 mod endpoints;
 pub mod hosts;
 pub mod instances;
+pub mod lease;
 pub mod life;
 mod link;
 mod logins;

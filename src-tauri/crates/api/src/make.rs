@@ -47,6 +47,8 @@ pub(crate) struct Made {
     pub(crate) passwords: bool,
     record: bool,
     started: bool,
+    /// Whoever asked for it is told why it failed, and nobody looks at it later.
+    leased: bool,
 }
 
 impl Made {
@@ -75,7 +77,7 @@ impl Made {
     /// its log holds the reason, and its data may be worth something.
     pub(crate) async fn clean_up(self, berth: &Arc<Berth>, error: &Error) {
         let Some(link) = self.link else { return };
-        if self.started && error.code() != Code::Cancelled {
+        if self.started && error.code() != Code::Cancelled && !self.leased {
             if let Some(container) = &self.container
                 && let Err(e) = link.engine.stop(container, Duration::from_secs(5)).await
             {
@@ -152,6 +154,7 @@ pub(crate) async fn make(
     } = new;
     made.link = Some(Arc::clone(&link));
     made.id.clone_from(&labels.id);
+    made.leased = labels.lease.is_some();
 
     let rules = operation
         .phase(
@@ -312,7 +315,9 @@ pub(crate) async fn make(
             labels.name
         ));
     }
-    notes.extend(offer_login_item(berth).await);
+    if labels.lease.is_none() {
+        notes.extend(offer_login_item(berth).await);
+    }
     let instance = instances::view_now(berth, &link, &labels.id).await?;
     Ok(dto::Outcome {
         instance: Some(instance),

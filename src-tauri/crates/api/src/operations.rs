@@ -177,6 +177,28 @@ impl Operations {
             })
     }
 
+    /// Cancels what works on `subject`, if anything does, and waits until it has cleaned up.
+    pub(crate) async fn cancel_on(&self, subject: &str) {
+        let found = lock(&self.all)
+            .iter()
+            .find(|o| *lock(&o.subject) == subject && lock(&o.inner).ended.is_none())
+            .cloned();
+        if let Some(operation) = found {
+            operation.cancel.cancel();
+            operation.ended().await;
+        }
+    }
+
+    /// Waits for the end of an operation.
+    pub(crate) async fn outcome(&self, id: &str) -> Result<dto::Outcome> {
+        let operation = self.find(id)?;
+        operation.ended().await;
+        lock(&operation.inner)
+            .ended
+            .clone()
+            .unwrap_or_else(|| Err(cancelled()))
+    }
+
     /// Cancels everything under way and waits, within a limit, for it to clean up.
     pub(crate) async fn cancel_all(&self) {
         let all = lock(&self.all).clone();

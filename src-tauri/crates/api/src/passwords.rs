@@ -72,14 +72,20 @@ async fn keychain<T: Send + 'static>(
         })?
 }
 
-/// Stores an instance's passwords, before its container exists.
+/// Stores an instance's passwords, before its container exists. Those of a leased one stay in memory.
 pub(crate) async fn store(berth: &Berth, id: &str, passwords: &Passwords) -> Result<()> {
+    if berth.leases.keep_passwords(id, passwords) {
+        return Ok(());
+    }
     let (account, item) = (account(id), passwords.write()?);
     keychain(berth, move |c| c.set(&account, &item)).await
 }
 
-/// What the keychain has for an instance.
+/// What the keychain, or the lease, has for an instance.
 pub(crate) async fn find(berth: &Berth, id: &str) -> Result<Option<Passwords>> {
+    if berth.leases.holds(id) {
+        return Ok(berth.leases.passwords(id));
+    }
     let account = account(id);
     match keychain(berth, move |c| c.get(&account)).await? {
         Some(item) => Passwords::read(&item).map(Some),
@@ -89,6 +95,9 @@ pub(crate) async fn find(berth: &Berth, id: &str) -> Result<Option<Passwords>> {
 
 /// Forgets an instance's passwords. That there were none is no failure.
 pub(crate) async fn forget(berth: &Berth, id: &str) -> Result<()> {
+    if berth.leases.holds(id) {
+        return Ok(());
+    }
     let account = account(id);
     keychain(berth, move |c| c.delete(&account)).await
 }
@@ -113,6 +122,20 @@ pub(crate) async fn of(berth: &Berth, record: &InstanceRecord, login: &str) -> R
         ))
         .hint("Use it where it was made, or make an instance of your own")
     };
+    if record.lease.is_some() {
+        return berth
+            .leases
+            .passwords(&record.id)
+            .and_then(|p| p.get(login).cloned())
+            .ok_or_else(|| {
+                Error::not_found(format!(
+                    "This machine has no password of `{login}` for `{}`",
+                    record.name
+                ))
+                .because("it belongs to a `berth run`, which alone has it")
+                .hint("It ends with that command; `berth up` makes one that stays")
+            });
+    }
     match find(berth, &record.id).await {
         Ok(found) => found
             .and_then(|p| p.get(login).cloned())

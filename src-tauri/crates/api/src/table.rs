@@ -171,6 +171,10 @@ commands! {
     "instance.restart" InstanceRestart(dto::Timed) streams dto::Nothing, gives dto::Started => crate::life::restart;
     /// Starts the operation that removes an instance, its data only when that is said.
     "instance.remove" InstanceRemove(dto::InstanceRemove) streams dto::Nothing, gives dto::Started => crate::life::remove;
+    /// Makes a private instance, or takes one up again, and keeps it for as long as this call lasts.
+    "lease.hold" LeaseHold(dto::Lease) streams dto::LeaseEvent, gives dto::Nothing => crate::lease::hold;
+    /// Ends a lease: the call that holds it answers once the instance is gone.
+    "lease.end" LeaseEnd(dto::LeaseId) streams dto::Nothing, gives dto::Nothing => crate::lease::end;
     /// Streams an instance's log.
     "instance.logs" InstanceLogs(dto::Logs) streams dto::LogLine, gives dto::Nothing => crate::instances::logs;
     /// Streams what an instance uses.

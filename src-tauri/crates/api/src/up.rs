@@ -21,7 +21,7 @@ use crate::{
     berth::now,
     dto,
     endpoints::{self, Reserved},
-    instances,
+    instances, lease,
     life::bring_up,
     link::Link,
     logins::app_login,
@@ -45,6 +45,14 @@ pub(crate) struct Wanted {
     accept_eula: bool,
     pub(crate) limit: Duration,
     pub(crate) password_file: Option<PathBuf>,
+    pub(crate) lease: Option<Term>,
+}
+
+/// How long a private instance lasts, and the id that its lease knows it by.
+#[derive(Debug, Clone)]
+pub(crate) struct Term {
+    pub(crate) id: String,
+    pub(crate) seconds: u64,
 }
 
 impl Wanted {
@@ -141,6 +149,7 @@ impl Wanted {
             accept_eula: request.accept_eula,
             limit: request.timeout.map_or(DEFAULT_LIMIT, Duration::from_secs),
             password_file,
+            lease: None,
             wish: Wish {
                 version,
                 edition: edition.map(|e| e.as_str().to_owned()),
@@ -158,6 +167,26 @@ impl Wanted {
 /// `instance.up`.
 pub(crate) async fn start(berth: &Arc<Berth>, request: dto::Up, _: &Call) -> Result<dto::Started> {
     let wanted = Wanted::check(berth, request).await?;
+    begin(berth, wanted)
+}
+
+/// The same for an instance that ends by itself. Says where it will be: `HOST/NAME`.
+pub(crate) async fn start_leased(
+    berth: &Arc<Berth>,
+    request: dto::Up,
+    term: Term,
+) -> Result<(String, dto::Started)> {
+    let mut wanted = Wanted::check(berth, request).await?;
+    let name: String = term.id.chars().take(8).collect();
+    let name = format!("run-{name}");
+    let subject = format!("{}/{name}", wanted.host);
+    wanted.name = Some(name);
+    wanted.wish.data = Some(Data::Throwaway);
+    wanted.lease = Some(term);
+    Ok((subject, begin(berth, wanted)?))
+}
+
+fn begin(berth: &Arc<Berth>, wanted: Wanted) -> Result<dto::Started> {
     let subject = match &wanted.name {
         Some(name) => format!("{}/{name}", wanted.host),
         None => format!("{}/{}", wanted.host, uuid::Uuid::new_v4()),
@@ -256,17 +285,20 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
             labels: Box::new(labels),
         });
     }
-    let build = match link.os {
-        Os::Windows => link
-            .engine
-            .info()
-            .await?
-            .os_version
-            .split('.')
-            .nth(2)
-            .and_then(|b| b.parse().ok()),
-        Os::Linux => None,
+    let info = if link.os == Os::Windows || wanted.lease.is_some() {
+        Some(link.engine.info().await?)
+    } else {
+        None
     };
+    let build = info
+        .as_ref()
+        .filter(|_| link.os == Os::Windows)
+        .and_then(|i| i.os_version.split('.').nth(2)?.parse().ok());
+    let lease = wanted.lease.as_ref().map(|term| {
+        lease::sweep(berth, &link, &containers);
+        let now = info.as_ref().map_or_else(lease::now, lease::clock_of);
+        now.saturating_add(i64::try_from(term.seconds).unwrap_or(i64::MAX))
+    });
     let recipe = Recipe::choose(
         link.os,
         build,
@@ -345,9 +377,11 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
     }
     let reserved = endpoints::reserve(berth, wanted.wish.port, &known).await?;
     let labels = Labels {
-        id: kept
-            .as_ref()
-            .map_or_else(|| uuid::Uuid::new_v4().to_string(), |k| k.id.clone()),
+        id: match (&kept, &wanted.lease) {
+            (Some(kept), _) => kept.id.clone(),
+            (None, Some(term)) => term.id.clone(),
+            (None, None) => uuid::Uuid::new_v4().to_string(),
+        },
         name,
         recipe: recipe.id.to_owned(),
         version: recipe
@@ -360,6 +394,7 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
         database: wanted.wish.database.clone(),
         memory,
         collation: wanted.wish.collation.clone(),
+        lease,
     };
     Ok(Plan::New(Box::new(New {
         link,

@@ -1,6 +1,6 @@
 //! The command line, as design and `--help` say it.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -21,6 +21,11 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+const RUN_HELP: &str = "\
+The command finds in its environment: BERTH_CONNECTION_STRING (ADO.NET), BERTH_ODBC, BERTH_JDBC_URL,
+BERTH_HOST, BERTH_PORT, BERTH_USER, BERTH_PASSWORD.
+Its exit code is passed through; 125 says that Berth failed, 126 that the command cannot be run, 127 that it is not there.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Add, list, check and forget hosts
@@ -28,6 +33,9 @@ pub(crate) enum Command {
     Host(Host),
     /// Make an instance, or start the one of that name, and print its connection string
     Up(Box<Up>),
+    /// Run a command with a private instance, which ends with it
+    #[command(after_help = RUN_HELP)]
+    Run(Box<Run>),
     /// List the instances on all hosts
     List {
         /// Only those of this host
@@ -179,6 +187,27 @@ pub(crate) enum Host {
 pub(crate) struct Up {
     /// NAME or HOST/NAME; none takes the first free of sql2022, sql2022-2, …
     pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
+    /// Whether the data outlives the instance
+    #[arg(long, value_name = "keep|throwaway")]
+    pub(crate) data: Option<String>,
+    /// Take the password from this file instead of the keychain
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The format of the string that is printed
+    #[arg(long)]
+    pub(crate) format: Option<String>,
+    /// Put the string on the clipboard instead of printing it
+    #[arg(long)]
+    pub(crate) copy: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+/// What `up` and `run` may ask of a new instance.
+#[derive(Debug, Args)]
+pub(crate) struct Wishes {
     /// The host; none takes the default one
     #[arg(long)]
     pub(crate) host: Option<String>,
@@ -203,26 +232,28 @@ pub(crate) struct Up {
     /// The server's collation
     #[arg(long)]
     pub(crate) collation: Option<String>,
-    /// Whether the data outlives the instance
-    #[arg(long, value_name = "keep|throwaway")]
-    pub(crate) data: Option<String>,
     /// Accept Microsoft's licence terms for SQL Server
     #[arg(long)]
     pub(crate) accept_eula: bool,
     /// Give up after so long, such as 5m
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<u64>,
-    /// Take the password from this file instead of the keychain
-    #[arg(long, value_name = "FILE")]
-    pub(crate) password_file: Option<PathBuf>,
-    /// The format of the string that is printed
-    #[arg(long)]
-    pub(crate) format: Option<String>,
-    /// Put the string on the clipboard instead of printing it
-    #[arg(long)]
-    pub(crate) copy: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
+pub(crate) struct Run {
     #[command(flatten)]
-    pub(crate) json: Json,
+    pub(crate) wishes: Wishes,
+    /// When the instance ends in any case, such as 90m
+    #[arg(long, value_parser = duration, default_value = "4h")]
+    pub(crate) lease: u64,
+    /// Write what happens to this open file descriptor, one JSON object a line
+    #[arg(long, value_name = "FD")]
+    pub(crate) json_events: Option<u32>,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

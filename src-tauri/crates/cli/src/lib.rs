@@ -26,8 +26,23 @@ use clap::Parser;
 pub fn main() -> ExitCode {
     // Before anything opens a TLS connection: one provider for the whole process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // clap ends the process itself for help (0) and for usage errors (2).
-    let arguments = args::Arguments::parse();
+    let arguments = match args::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            let _ = e.print();
+            // 0 for help, 2 for usage; a command under `run` may end with 2 itself.
+            let of_run = std::env::args_os()
+                .skip(1)
+                .find(|a| !a.to_string_lossy().starts_with('-'))
+                .is_some_and(|a| a == "run");
+            return match u8::try_from(e.exit_code()) {
+                Ok(0) => ExitCode::SUCCESS,
+                Ok(_) if of_run => ExitCode::from(commands::OWN_FAILURE),
+                Ok(code) => ExitCode::from(code),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -124,6 +124,15 @@ impl Session {
 
     /// Watches an operation that was started.
     async fn watch(&self, started: dto::Started) -> Result<dto::Outcome> {
+        self.watch_with(started, |_| {}).await
+    }
+
+    /// The same, handing on each event.
+    pub(crate) async fn watch_with(
+        &self,
+        started: dto::Started,
+        mut each: impl FnMut(&dto::OperationEvent),
+    ) -> Result<dto::Outcome> {
         let id = dto::OperationId {
             operation: started.operation,
         };
@@ -136,7 +145,10 @@ impl Session {
         loop {
             tokio::select! {
                 event = events.next() => match event? {
-                    Some(event) => progress.event(&event),
+                    Some(event) => {
+                        each(&event);
+                        progress.event(&event);
+                    }
                     None => break,
                 },
                 () = interrupted() => {

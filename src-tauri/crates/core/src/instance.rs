@@ -198,6 +198,7 @@ mod tests {
             database: None,
             memory: 2 << 30,
             collation: None,
+            lease: None,
         }
     }
 

@@ -14,6 +14,8 @@ const DATA: &str = "dev.berth.data";
 const DATABASE: &str = "dev.berth.database";
 const MEMORY: &str = "dev.berth.memory";
 const COLLATION: &str = "dev.berth.collation";
+/// The label of an instance that ends by itself: seconds since 1970 on the clock of its host.
+pub const LEASE: &str = "dev.berth.lease";
 
 /// The label of an image made by Berth's Windows recipe: the engine's major version.
 /// A container of such an image takes its password by an exec, not by its environment.
@@ -73,6 +75,8 @@ pub struct Labels {
     pub memory: u64,
     /// Where it was asked for.
     pub collation: Option<String>,
+    /// When it ends, in seconds since 1970 on the clock of its host. Its data ends with it.
+    pub lease: Option<i64>,
 }
 
 impl Labels {
@@ -98,6 +102,9 @@ impl Labels {
                 map.insert(key.to_owned(), value.clone());
             }
         }
+        if let Some(lease) = self.lease {
+            map.insert(LEASE.to_owned(), lease.to_string());
+        }
         map
     }
 
@@ -117,7 +124,14 @@ impl Labels {
             database: text(DATABASE),
             memory: get(MEMORY).and_then(|m| m.parse().ok()).unwrap_or(0),
             collation: text(COLLATION),
+            lease: get(LEASE).and_then(|l| l.parse().ok()),
         })
+    }
+
+    /// Whether its lease is over, by a clock that tells `now`. Only an instance whose data is thrown away can have one.
+    #[must_use]
+    pub fn is_over(&self, now: i64) -> bool {
+        self.data == Data::Throwaway && self.lease.is_some_and(|end| end <= now)
     }
 
     /// The marker of kept data: what a volume says about the instance that filled it.
@@ -161,15 +175,43 @@ mod tests {
 
     proptest! {
         #[test]
-        fn labels_read_back_what_they_wrote(name in "[a-z0-9][a-z0-9._-]{0,20}", port: u16, memory: u64, database in proptest::option::of(".{1,20}"), keep: bool) {
+        fn labels_read_back_what_they_wrote(name in "[a-z0-9][a-z0-9._-]{0,20}", port: u16, memory: u64, database in proptest::option::of(".{1,20}"), keep: bool, lease: Option<i64>) {
             let labels = Labels {
                 id: "3f".into(), name, recipe: "linux".into(), version: "2022".into(), edition: "express".into(),
                 owner: "ann@mac".into(), port, data: if keep { Data::Keep } else { Data::Throwaway },
-                database, memory, collation: None,
+                database, memory, collation: None, lease,
             };
             let map = labels.to_map();
             prop_assert_eq!(Labels::from_map(|k| map.get(k).map(String::as_str)), Some(labels));
         }
+    }
+
+    #[test]
+    fn a_lease_ends_nothing_that_is_kept() {
+        let mut labels = Labels {
+            id: "3f".into(),
+            name: "run-1".into(),
+            recipe: String::new(),
+            version: String::new(),
+            edition: String::new(),
+            owner: String::new(),
+            port: 1,
+            data: Data::Throwaway,
+            database: None,
+            memory: 0,
+            collation: None,
+            lease: Some(100),
+        };
+        assert!(labels.is_over(100));
+        assert!(!labels.is_over(99));
+        labels.data = Data::Keep;
+        assert!(
+            !labels.is_over(200),
+            "data that somebody keeps is never taken away by a clock"
+        );
+        labels.data = Data::Throwaway;
+        labels.lease = None;
+        assert!(!labels.is_over(i64::MAX));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Info {
     pub containers_running: u32,
     /// Images.
     pub images: u32,
+    /// The host's clock, RFC 3339; empty where the engine does not say.
+    pub system_time: String,
     /// What the engine warns of.
     pub warnings: Vec<String>,
 }
@@ -72,6 +74,7 @@ impl Engine {
             containers: count(info.containers),
             containers_running: count(info.containers_running),
             images: count(info.images),
+            system_time: info.system_time.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
         })
     }

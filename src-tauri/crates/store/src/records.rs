@@ -232,6 +232,9 @@ pub struct InstanceRecord {
     /// Whether this machine made it and so has its credentials.
     #[serde(default)]
     pub ours: bool,
+    /// When it ends by itself, in seconds since 1970 on its host's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<i64>,
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,

@@ -6,27 +6,34 @@ use berth_api::{dto, table};
 use berth_core::{Error, Result, secret::ExposeSecret, size};
 
 use crate::{
-    args::{Timed, Up},
+    args::{Timed, Up, Wishes},
     render::{self, note, out},
     session::{Session, absolute, interrupted, json},
 };
 
+/// What `up` and `run` ask for alike.
+pub(crate) fn wish(wishes: Wishes) -> dto::Up {
+    dto::Up {
+        host: wishes.host,
+        version: wishes.version,
+        edition: wishes.edition,
+        image: wishes.image,
+        database: wishes.database,
+        memory: wishes.memory,
+        port: wishes.port,
+        collation: wishes.collation,
+        accept_eula: wishes.accept_eula,
+        timeout: wishes.timeout,
+        ..dto::Up::default()
+    }
+}
+
 pub(crate) async fn up(session: &Session, up: Up) -> Result<u8> {
     let request = dto::Up {
         name: up.name,
-        host: up.host,
-        version: up.version,
-        edition: up.edition,
-        image: up.image,
-        database: up.database,
-        memory: up.memory,
-        port: up.port,
         data: up.data,
-        collation: up.collation,
-        accept_eula: up.accept_eula,
-        timeout: up.timeout,
         password_file: up.password_file.as_deref().map(absolute).transpose()?,
-        file_without_keychain: false,
+        ..wish(up.wishes)
     };
     // An unknown format is said before anything is made.
     if let Some(format) = &up.format {
@@ -200,6 +207,12 @@ pub(crate) async fn show(session: &Session, name: String, as_json: bool) -> Resu
             },
         ),
     ];
+    if let Some(ends_at) = i.ends_at {
+        rows.push((
+            "Ends",
+            format!("with its command, at {ends_at} at the latest"),
+        ));
+    }
     if let Some(cause) = i.cause {
         rows.push(("Cause", cause));
     }

@@ -7,9 +7,12 @@ mod host;
 mod instance;
 mod practice;
 mod query;
+mod run;
 
 use berth_core::Result;
 use clap::CommandFactory;
+
+pub(crate) use run::OWN_FAILURE;
 
 use crate::{
     args::{Arguments, Command},
@@ -22,6 +25,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Host(command) => host::run(&Session::open(verbose).await?, command).await,
         Command::Up(up) => instance::up(&Session::open(verbose).await?, *up).await,
+        Command::Run(command) => Ok(Box::pin(run::run(verbose, *command)).await),
         Command::List { host, json } => {
             instance::list(&Session::open(verbose).await?, host, json.json).await
         }
