@@ -350,3 +350,58 @@ fn what_is_over_by_its_label_is_removed_by_any_berth_and_nothing_else_is() {
         "a clock takes away what was promised to end, and never kept data"
     );
 }
+
+/// The code of a block of `docs/automation.md` that begins with this comment.
+fn example(first_line: &str) -> String {
+    let text = fs::read_to_string(programs::root().join("docs/automation.md")).unwrap();
+    let start = text.find(first_line).unwrap();
+    let end = text[start..].find("```").unwrap();
+    text[start..start + end].to_owned()
+}
+
+#[test]
+fn the_example_for_pytest_passes() {
+    let (Some(python), Some(odbc)) = (
+        programs::fetched("drivers/bin/python3"),
+        programs::fetched("odbc"),
+    ) else {
+        rig::skip("pytest was not fetched: `tests/prepare/drivers.sh` does it");
+        return;
+    };
+    let home = Home::new();
+    fs::write(
+        home.path().join("test_orders.py"),
+        example("# test_orders.py"),
+    )
+    .unwrap();
+    let mut command = home.command(&programs::built("berth"));
+    command
+        .env("ODBCSYSINI", odbc)
+        .args(["run", "--host", "practice", "--database", "app", "--"])
+        .arg(python)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+    let ran = rig::home::run(&mut command, "", SOON).ok();
+    assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_example_for_node_passes() {
+    let (Some(node), Some(packages)) = (programs::find("node"), programs::fetched("node")) else {
+        rig::skip("Node's drivers were not fetched: `tests/prepare/drivers.sh` does it");
+        return;
+    };
+    let home = Home::new();
+    fs::write(
+        home.path().join("orders.test.js"),
+        example("// orders.test.js"),
+    )
+    .unwrap();
+    let mut command = home.command(&programs::built("berth"));
+    command
+        .env("NODE_PATH", packages.join("node_modules"))
+        .args(["run", "--host", "practice", "--database", "app", "--"])
+        .arg(node)
+        .args(["--test", "orders.test.js"]);
+    let ran = rig::home::run(&mut command, "", SOON).ok();
+    assert!(ran.stdout.contains("# pass 1"), "{}", ran.stdout);
+}

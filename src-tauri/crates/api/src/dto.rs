@@ -269,6 +269,98 @@ pub struct Up {
     pub file_without_keychain: bool,
 }
 
+/// What to change of an instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Set {
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// `4g`.
+    #[serde(default)]
+    pub memory: Option<String>,
+    /// On 127.0.0.1.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// What it is called from now on.
+    #[serde(default)]
+    pub new_name: Option<String>,
+    /// Seconds until it must be ready again; 300 where nobody says.
+    #[serde(default)]
+    pub timeout: Option<u64>,
+}
+
+/// A database of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Database {
+    /// The instance: `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// The database.
+    pub database: String,
+}
+
+/// A database as its server lists it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DatabaseView {
+    /// Its name.
+    pub name: String,
+    /// `ONLINE`, `RECOVERING`, …
+    pub state: String,
+    /// Whether it is SQL Server's own.
+    pub system: bool,
+}
+
+/// A database that was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DatabaseMade {
+    /// `HOST/NAME`.
+    pub instance: String,
+    /// Its name.
+    pub database: String,
+    /// The login that owns it.
+    pub login: String,
+}
+
+/// Kept data that has no instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeptData {
+    /// By host, then name.
+    pub data: Vec<DataView>,
+    /// Hosts that did not answer, with the reason.
+    pub unreached: Vec<Unreached>,
+}
+
+/// The data of an instance that is not there any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DataView {
+    /// Of the instance that filled it.
+    pub id: String,
+    /// Of the instance that filled it: `up` with this name takes it up again.
+    pub name: String,
+    /// Where it is.
+    pub host: String,
+    /// The version of SQL Server that made it.
+    pub version: String,
+    /// `express`.
+    pub edition: String,
+    /// Who made it.
+    pub owner: String,
+    /// The database that its maker asked for.
+    pub database: Option<String>,
+    /// The volume's name.
+    pub volume: String,
+    /// When it was made, RFC 3339; empty where the engine does not say.
+    pub made_at: String,
+}
+
+/// Which data to delete.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DataDelete {
+    /// Its id, six or more characters of that, or the name.
+    pub id: String,
+    /// Only on this host.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
 /// A private instance for one command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Lease {
@@ -387,6 +479,9 @@ pub struct InstanceView {
     pub cause: Option<String>,
     /// What helps, where something is known to.
     pub hint: Option<String>,
+    /// What a window can offer to do about it: [`berth_core::readiness::Cause::action`].
+    #[serde(default)]
+    pub action: Option<String>,
     /// `127.0.0.1`, as a rule.
     pub endpoint_host: String,
     /// The local port.

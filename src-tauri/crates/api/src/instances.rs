@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use berth_core::{
     Error, Result,
     host::PRACTICE,
-    instance::{PREFIX, State},
+    instance::State,
     label::{self, Labels},
     name::InstanceName,
     readiness::Cause,
@@ -250,14 +250,20 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
 
 /// An instance has no container any more, or never had one: its password opens nothing, unless its volume is there.
 async fn forget_password(berth: Arc<Berth>, link: Arc<Link>, record: InstanceRecord) {
-    let forgotten = match has_data(&link, &volume_of(&record.name), &record.id).await {
-        Ok(true) => Ok(()),
-        Ok(false) => passwords::forget(&berth, &record.id).await,
+    let forgotten = match data_of(&link, &record.id).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => passwords::forget(&berth, &record.id).await,
         Err(e) => Err(e),
     };
     if let Err(e) = forgotten {
         tracing::warn!("the password of an instance that was never made stays: {e}");
     }
+}
+
+/// The volume that holds the data of the instance of this id, whatever the volume is called.
+pub(crate) async fn data_of(link: &Link, id: &str) -> Result<Option<berth_engine::Volume>> {
+    let filter = format!("{}={id}", label::ID);
+    Ok(link.engine.volumes(Some(&filter)).await?.into_iter().next())
 }
 
 /// Whether a volume is there and holds the data of the instance of this id.
@@ -553,6 +559,7 @@ fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceVie
         state,
         cause,
         hint,
+        action: None,
         endpoint_host: "127.0.0.1".to_owned(),
         port: record.port,
         endpoint_open: if record.direct {
@@ -677,9 +684,4 @@ fn line_view(line: berth_engine::LogLine) -> dto::LogLine {
         .to_owned(),
         text: line.text,
     }
-}
-
-/// The name of the volume that holds an instance's data.
-pub(crate) fn volume_of(name: &str) -> String {
-    format!("{PREFIX}{name}")
 }

@@ -15,7 +15,10 @@
 pub mod berth;
 #[cfg(test)]
 mod bindings;
+pub mod change;
 pub mod connections;
+pub mod data;
+pub mod databases;
 pub mod dto;
 mod endpoints;
 pub mod hosts;

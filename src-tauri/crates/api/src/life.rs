@@ -6,7 +6,7 @@ use berth_core::{
     Code, Error, Result, Secret,
     host::Os,
     instance::State,
-    label::{self, Data, Labels},
+    label::{self, Data, DataMarker, Labels},
 };
 use berth_sql::{Login, Trust};
 
@@ -39,11 +39,11 @@ const STOP_SERVICE: [&str; 4] = [
     r"echo 1>C:\berth\stopping & net stop MSSQLSERVER /y",
 ];
 
-fn limit(request: &dto::Timed) -> Duration {
-    request.timeout.map_or(LIMIT, Duration::from_secs)
+pub(crate) fn limit(seconds: Option<u64>) -> Duration {
+    seconds.map_or(LIMIT, Duration::from_secs)
 }
 
-async fn operate<F, Fut>(
+pub(crate) async fn operate<F, Fut>(
     berth: &Arc<Berth>,
     verb: &str,
     name: &str,
@@ -82,7 +82,7 @@ pub(crate) async fn start(
     request: dto::Timed,
     _: &Call,
 ) -> Result<dto::Started> {
-    let limit = limit(&request);
+    let limit = limit(request.timeout);
     operate(
         berth,
         "Start",
@@ -127,7 +127,7 @@ pub(crate) async fn restart(
     request: dto::Timed,
     _: &Call,
 ) -> Result<dto::Started> {
-    let limit = limit(&request);
+    let limit = limit(request.timeout);
     operate(
         berth,
         "Restart",
@@ -254,7 +254,11 @@ pub(crate) async fn bring_up(
 }
 
 /// Checkpoint, then the service, then the container. Says whether it ran.
-async fn bring_down(berth: &Arc<Berth>, found: &Found, operation: &Operation) -> Result<bool> {
+pub(crate) async fn bring_down(
+    berth: &Arc<Berth>,
+    found: &Found,
+    operation: &Operation,
+) -> Result<bool> {
     let Found {
         record,
         link,
@@ -383,12 +387,12 @@ pub(crate) async fn remove(
             if delete {
                 operation
                     .phase("data", format!("Deleting the data of `{name}`"), async {
-                        match found
-                            .link
-                            .engine
-                            .remove_volume(&instances::volume_of(&name))
-                            .await
-                        {
+                        let Some(volume) =
+                            instances::data_of(&found.link, &found.labels.id).await?
+                        else {
+                            return Ok(());
+                        };
+                        match found.link.engine.remove_volume(&volume.name).await {
                             Err(e) if e.code() != Code::NotFound => Err(e),
                             _ => Ok(()),
                         }
@@ -402,6 +406,12 @@ pub(crate) async fn remove(
                 }
                 passwords::forget_file(&berth, &found.record).await;
             } else {
+                let kept = instances::data_of(&found.link, &found.labels.id).await;
+                let name = kept
+                    .ok()
+                    .flatten()
+                    .and_then(|v| DataMarker::from_map(|k| v.labels.get(k).map(String::as_str)))
+                    .map_or(name, |marker| marker.name);
                 notes.push(format!(
                     "Its data stays on `{}`; `berth up {name}` takes it up again",
                     found.link.host

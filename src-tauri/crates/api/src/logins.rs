@@ -26,7 +26,7 @@ const BOOTSTRAP: &str = "(first start)";
 /// How long a first password is tried where the real one was refused: the server is up by then.
 const FIRST_PASSWORD: Duration = Duration::from_secs(30);
 /// How long signing in may take once the server is ready.
-const SIGN_IN: Duration = Duration::from_secs(15);
+pub(crate) const SIGN_IN: Duration = Duration::from_secs(15);
 /// The password enters a container of Berth's Windows recipe by this command's standard input.
 const SET_SA: [&str; 7] = [
     "powershell",

@@ -151,6 +151,7 @@ pub(crate) async fn make(
         recipe,
         reserved,
         kept,
+        volume: kept_volume,
     } = new;
     made.link = Some(Arc::clone(&link));
     made.id.clone_from(&labels.id);
@@ -187,7 +188,11 @@ pub(crate) async fn make(
             "container",
             format!("Making the container `{container_name}`"),
             async {
-                let volume = (labels.data == Data::Keep).then(|| container_name.clone());
+                let volume = (labels.data == Data::Keep).then(|| {
+                    kept_volume
+                        .clone()
+                        .unwrap_or_else(|| container_name.clone())
+                });
                 if let Some(volume) = &volume
                     && kept.is_none()
                 {
@@ -401,7 +406,7 @@ async fn image(link: &Link, recipe: &Recipe, operation: &Operation) -> Result<Ru
         })
 }
 
-fn spec(
+pub(crate) fn spec(
     link: &Link,
     labels: &Labels,
     recipe: &Recipe,

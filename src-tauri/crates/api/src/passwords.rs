@@ -26,6 +26,10 @@ impl Passwords {
         self.0.insert(login.to_owned(), password);
     }
 
+    pub(crate) fn remove(&mut self, login: &str) {
+        self.0.remove(login);
+    }
+
     fn write(&self) -> Result<Secret> {
         let plain: BTreeMap<&str, &str> = self
             .0

@@ -38,7 +38,12 @@ pub(crate) struct Wait<'a> {
 
 /// What is said of an instance that did not become ready.
 pub(crate) fn failure(name: &str, cause: &Cause) -> Error {
-    let e = Error::failed(format!("`{name}` did not become ready")).because(cause.to_string());
+    let mut e = Error::failed(format!("`{name}` did not become ready"))
+        .because(cause.to_string())
+        .detail("cause", cause.id());
+    if let Some(action) = cause.action() {
+        e = e.detail("action", action);
+    }
     match cause.hint() {
         Some(hint) => e.hint(hint.replace("`berth logs`", &format!("`berth logs {name}`"))),
         None => e,

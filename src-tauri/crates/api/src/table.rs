@@ -171,6 +171,20 @@ commands! {
     "instance.restart" InstanceRestart(dto::Timed) streams dto::Nothing, gives dto::Started => crate::life::restart;
     /// Starts the operation that removes an instance, its data only when that is said.
     "instance.remove" InstanceRemove(dto::InstanceRemove) streams dto::Nothing, gives dto::Started => crate::life::remove;
+    /// Starts the operation that changes an instance's memory, port or name.
+    "instance.set" InstanceSet(dto::Set) streams dto::Nothing, gives dto::Started => crate::change::set;
+    /// Starts the operation that gives an instance new passwords.
+    "instance.reset_password" InstanceResetPassword(dto::Timed) streams dto::Nothing, gives dto::Started => crate::change::reset_password;
+    /// Lists the databases of an instance.
+    "database.list" DatabaseList(dto::InstanceName) streams dto::Nothing, gives Vec<dto::DatabaseView> => crate::databases::list;
+    /// Makes a database, and a login that owns it.
+    "database.create" DatabaseCreate(dto::Database) streams dto::Nothing, gives dto::DatabaseMade => crate::databases::create;
+    /// Removes a database for good, and its login.
+    "database.drop" DatabaseDrop(dto::Database) streams dto::Nothing, gives dto::Nothing => crate::databases::drop;
+    /// Lists kept data that has no instance.
+    "data.list" DataList(dto::InstanceList) streams dto::Nothing, gives dto::KeptData => crate::data::list;
+    /// Deletes kept data that has no instance, for good.
+    "data.delete" DataDelete(dto::DataDelete) streams dto::Nothing, gives dto::DataView => crate::data::delete;
     /// Makes a private instance, or takes one up again, and keeps it for as long as this call lasts.
     "lease.hold" LeaseHold(dto::Lease) streams dto::LeaseEvent, gives dto::Nothing => crate::lease::hold;
     /// Ends a lease: the call that holds it answers once the instance is gone.

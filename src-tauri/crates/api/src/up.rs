@@ -264,6 +264,8 @@ pub(crate) struct New {
     pub(crate) reserved: Reserved,
     /// Kept data of an earlier instance of this name.
     pub(crate) kept: Option<DataMarker>,
+    /// The volume that holds it: an instance that was renamed has one of its first name.
+    pub(crate) volume: Option<String>,
 }
 
 async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -> Result<Plan> {
@@ -340,16 +342,26 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
         .hint("Take another name"));
     }
     let data = wanted.wish.data.unwrap_or_default();
-    let kept = match data {
+    let used = |id: &str| {
+        containers
+            .iter()
+            .any(|c| c.labels.get(label::ID).is_some_and(|i| i == id))
+    };
+    let (kept, volume) = match data {
         Data::Throwaway => None,
         Data::Keep => link
             .engine
             .volumes(Some(label::ID))
             .await?
             .into_iter()
-            .filter(|v| v.name == format!("{PREFIX}{name}"))
-            .find_map(|v| DataMarker::from_map(|k| v.labels.get(k).map(String::as_str))),
-    };
+            .filter_map(|v| {
+                let marker = DataMarker::from_map(|k| v.labels.get(k).map(String::as_str))?;
+                Some((marker, v.name))
+            })
+            // Of an instance that was renamed: it has its data still.
+            .find(|(marker, _)| marker.name == name && !used(&marker.id)),
+    }
+    .unzip();
     if let Some(kept) = &kept {
         instance::check_data_version(&name, &kept.version, recipe.version)?;
     }
@@ -402,6 +414,7 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
         recipe,
         reserved,
         kept,
+        volume,
     })))
 }
 

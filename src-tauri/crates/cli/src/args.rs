@@ -65,6 +65,34 @@ pub(crate) enum Command {
         #[arg(long, value_name = "keep|delete")]
         data: Option<String>,
     },
+    /// Change an instance's memory, port or name; it is stopped for that
+    Set {
+        /// NAME or HOST/NAME
+        instance: String,
+        /// Memory, such as 4g; SQL Server's own limit follows
+        #[arg(long)]
+        memory: Option<String>,
+        /// The local port: strings that name the old one stop working
+        #[arg(long, value_parser = port)]
+        port: Option<u16>,
+        /// Its name from now on
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Give up after so long, such as 5m
+        #[arg(long, value_parser = duration)]
+        timeout: Option<u64>,
+    },
+    /// Give an instance new passwords: programs that have the old ones are refused
+    ResetPassword {
+        /// NAME or HOST/NAME
+        name: String,
+    },
+    /// The databases of an instance
+    #[command(subcommand)]
+    Database(Database),
+    /// Data that stayed when its instance was removed
+    #[command(subcommand)]
+    Data(Data),
     /// Print an instance's log
     Logs {
         /// NAME or HOST/NAME
@@ -99,6 +127,53 @@ pub(crate) enum Command {
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Database {
+    /// List them
+    List {
+        /// NAME or HOST/NAME
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Make one, and a login that owns it and nothing else
+    Create {
+        /// NAME or HOST/NAME
+        name: String,
+        /// The database
+        database: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Remove one for good, with everything in it, and its login
+    Drop {
+        /// NAME or HOST/NAME
+        name: String,
+        /// The database
+        database: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// List it
+    List {
+        /// Only on this host
+        #[arg(long)]
+        host: Option<String>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Delete it, for good
+    Delete {
+        /// Its id, as `berth data list` shows it, or its name
+        id: String,
+        /// Only on this host
+        #[arg(long)]
+        host: Option<String>,
     },
 }
 

@@ -7,11 +7,14 @@ pub const ID: &str = "dev.berth.id";
 const NAME: &str = "dev.berth.name";
 const RECIPE: &str = "dev.berth.recipe";
 const VERSION: &str = "dev.berth.version";
-const EDITION: &str = "dev.berth.edition";
-const OWNER: &str = "dev.berth.owner";
+/// The edition; also on kept data.
+pub const EDITION: &str = "dev.berth.edition";
+/// Who made it; also on kept data.
+pub const OWNER: &str = "dev.berth.owner";
 const PORT: &str = "dev.berth.port";
 const DATA: &str = "dev.berth.data";
-const DATABASE: &str = "dev.berth.database";
+/// The database that its maker asked for; also on kept data.
+pub const DATABASE: &str = "dev.berth.database";
 const MEMORY: &str = "dev.berth.memory";
 const COLLATION: &str = "dev.berth.collation";
 /// The label of an instance that ends by itself: seconds since 1970 on the clock of its host.

@@ -202,6 +202,19 @@ pub enum Cause {
     DiskFull,
     /// The data folder cannot be written.
     DataNotWritable,
+    /// Another SQL Server has the data open.
+    DataInUse,
+    /// The host's disk has sectors that SQL Server cannot work with (5177, 5178, 5179).
+    SectorSize,
+    /// The image is made for another processor.
+    Processor,
+    /// The data could not be put in place before the first start.
+    Seeding,
+    /// A system database cannot be read.
+    Corrupt {
+        /// The line that says so.
+        line: String,
+    },
     /// The login was refused.
     LoginRefused {
         /// 18456 as a rule.
@@ -298,6 +311,46 @@ impl Cause {
             return Self::DiskFull;
         }
         if find(&[
+            "operating system error 32",
+            "being used by another process",
+            "already in use by another instance",
+        ])
+        .is_some()
+        {
+            return Self::DataInUse;
+        }
+        if find(&[
+            "error: 5177",
+            "error: 5178",
+            "error: 5179",
+            "checking the sector size",
+            "0x851a0019",
+            "0x851a001a",
+            "misaligned log io",
+        ])
+        .is_some()
+        {
+            return Self::SectorSize;
+        }
+        if find(&["exec format error", "image's platform"]).is_some() {
+            return Self::Processor;
+        }
+        if code == 65 || find(&["seeding failed"]).is_some() {
+            return Self::Seeding;
+        }
+        if let Some(line) = find(&[
+            "cannot recover the master database",
+            "error: 3417",
+            "error: 824,",
+            "error: 9003,",
+            "is corrupt",
+            "torn page",
+        ]) {
+            return Self::Corrupt {
+                line: line.trim().to_owned(),
+            };
+        }
+        if find(&[
             "access is denied",
             "permission denied",
             "operating system error 5(",
@@ -306,11 +359,50 @@ impl Cause {
         {
             return Self::DataNotWritable;
         }
-        let telling = find(&["error", "fatal", "failed", "cannot", "unable"])
-            .or_else(|| log.iter().rev().find(|l| !l.trim().is_empty()));
         Self::Exited {
             code,
-            line: telling.map(|l| l.trim().to_owned()),
+            line: told(log),
+        }
+    }
+
+    /// A stable name, for programs that show causes in their own way.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Eula => "eula",
+            Self::PasswordPolicy => "password_policy",
+            Self::OutOfMemory => "memory",
+            Self::NewerData { .. } => "newer_data",
+            Self::DiskFull => "disk_full",
+            Self::DataNotWritable => "data_not_writable",
+            Self::DataInUse => "data_in_use",
+            Self::SectorSize => "sector_size",
+            Self::Processor => "processor",
+            Self::Seeding => "seeding",
+            Self::Corrupt { .. } => "corrupt",
+            Self::LoginRefused { .. } => "login_refused",
+            Self::Database { .. } => "system_database",
+            Self::Exited { .. } => "exited",
+            Self::NotInTime { .. } => "not_in_time",
+        }
+    }
+
+    /// What a window can offer to do about it, by a stable name; `None` where only people can help.
+    #[must_use]
+    pub fn action(&self) -> Option<&'static str> {
+        match self {
+            Self::Eula => Some("accept_eula"),
+            Self::OutOfMemory => Some("set_memory"),
+            Self::NewerData { .. } => Some("choose_version"),
+            Self::LoginRefused { .. } => Some("reset_password"),
+            Self::Processor => Some("choose_image"),
+            Self::DiskFull => Some("list_data"),
+            Self::NotInTime { .. } => Some("wait_longer"),
+            Self::DataInUse
+            | Self::Exited { .. }
+            | Self::Database { .. }
+            | Self::Corrupt { .. } => Some("show_logs"),
+            Self::PasswordPolicy | Self::DataNotWritable | Self::SectorSize | Self::Seeding => None,
         }
     }
 
@@ -322,9 +414,14 @@ impl Cause {
             Self::PasswordPolicy => "Take 8 to 128 characters with three of: upper case, lower case, digits, symbols".into(),
             Self::OutOfMemory => "Give it more with `--memory 4g`, or stop another instance on that host".into(),
             Self::NewerData { .. } => "Use the version that wrote the data, or another name for a new instance".into(),
-            Self::DiskFull => "Free some space on the host and run it again".into(),
+            Self::DiskFull => "Free some space on the host and run it again; `berth data list` shows data that no instance uses".into(),
             Self::DataNotWritable => "The data folder must be writable for SQL Server's own user (10001 on Linux)".into(),
-            Self::LoginRefused { .. } => "The kept data has another password: `berth show` says which instance it belonged to".into(),
+            Self::DataInUse => "Stop the other container that mounts the same data; `docker ps` on the host shows it".into(),
+            Self::SectorSize => "On the host set the registry value `ForcedPhysicalSectorSizeInBytes` to `* 4095` (Microsoft describes it for 4 KB sectors) and restart it".into(),
+            Self::Processor => "Take an image for the host's processor; SQL Server's images are for x86-64 only".into(),
+            Self::Seeding => "Look at the space on the host and at `berth logs`, then remove the instance and make it again".into(),
+            Self::Corrupt { .. } => "Its files are damaged: restore a backup into a new instance; `berth logs` shows what SQL Server says".into(),
+            Self::LoginRefused { .. } => "The data has another password than this machine knows; `berth reset-password` makes a new one".into(),
             Self::Database { .. } => "`berth logs` shows what SQL Server says about it".into(),
             Self::Exited { .. } => "`berth logs` shows the whole log".into(),
             Self::NotInTime { .. } => "Give it longer with `--timeout 10m`, or look at `berth logs`".into(),
@@ -346,6 +443,13 @@ impl fmt::Display for Cause {
             }
             Self::DiskFull => f.write_str("the host's disk is full"),
             Self::DataNotWritable => f.write_str("SQL Server may not write to its data folder"),
+            Self::DataInUse => f.write_str("another SQL Server has its data open"),
+            Self::SectorSize => {
+                f.write_str("the host's disk has sectors that SQL Server cannot work with")
+            }
+            Self::Processor => f.write_str("its image is made for another processor"),
+            Self::Seeding => f.write_str("its data could not be put in place"),
+            Self::Corrupt { line } => write!(f, "a system database is damaged: {line}"),
             Self::LoginRefused { number, state } => write!(
                 f,
                 "SQL Server refused the login (error {number}, state {state})"
@@ -359,6 +463,44 @@ impl fmt::Display for Cause {
             Self::NotInTime { seconds, at } => write!(f, "it was still {at} after {seconds} s"),
         }
     }
+}
+
+/// The line that matters most of a log: the first error of SQL Server's own that is grave, with the sentence that follows it,
+/// else the last line that sounds like one.
+fn told(log: &[String]) -> Option<String> {
+    let grave = log.iter().position(|line| {
+        line.split_once("Severity: ")
+            .and_then(|(_, rest)| rest.split(',').next()?.trim().parse::<u8>().ok())
+            .is_some_and(|severity| severity >= 16)
+    });
+    if let Some(at) = grave {
+        let line = log.get(at)?.trim();
+        let sentence = log.get(at + 1).map(|next| {
+            // 2026-11-22 17:00:00.12 Server      The sentence.
+            let words = next.trim();
+            words
+                .get(22..)
+                .filter(|_| words.starts_with("20"))
+                .map_or(words, |rest| {
+                    rest.trim_start()
+                        .split_once(' ')
+                        .map_or(rest, |(_, sentence)| sentence.trim())
+                })
+        });
+        return Some(match sentence.filter(|s| !s.is_empty()) {
+            Some(sentence) => format!("{line} {sentence}"),
+            None => line.to_owned(),
+        });
+    }
+    let words = ["error", "fatal", "failed", "cannot", "unable"];
+    log.iter()
+        .rev()
+        .find(|line| {
+            let line = line.to_ascii_lowercase();
+            words.iter().any(|w| line.contains(w))
+        })
+        .or_else(|| log.iter().rev().find(|l| !l.trim().is_empty()))
+        .map(|l| l.trim().to_owned())
 }
 
 /// Windows exit codes are 32-bit and only recognised in hexadecimal.
@@ -479,6 +621,60 @@ mod tests {
             Cause::NewerData { .. }
         ));
         assert_eq!(of(64, false, &[]), Cause::Eula);
+        for (code, line, id) in [
+            (1, "There is not enough space on the disk", "disk_full"),
+            (
+                1,
+                "open /var/opt/mssql: no space left on device",
+                "disk_full",
+            ),
+            (
+                1,
+                "/opt/mssql/bin/sqlservr: Error: Permission denied",
+                "data_not_writable",
+            ),
+            (
+                1,
+                "FCB::Open failed: operating system error 32(being used)",
+                "data_in_use",
+            ),
+            (67, "Error: 5178, Severity: 16, State: 1.", "sector_size"),
+            (
+                255,
+                "exec /opt/mssql/bin/sqlservr: exec format error",
+                "processor",
+            ),
+            (65, "ERROR seeding failed (16)", "seeding"),
+            (66, "", "newer_data"),
+            (
+                1,
+                "Cannot recover the master database. SQL Server is unable to run.",
+                "corrupt",
+            ),
+            (70, "ERROR service stopped unexpectedly", "exited"),
+        ] {
+            let cause = of(code, false, &[line]);
+            assert_eq!(cause.id(), id, "{line}");
+            assert!(
+                cause.hint().is_some(),
+                "{id}: whoever reads it must know what to do"
+            );
+        }
+        let grave = of(
+            1,
+            false,
+            &[
+                "2026-11-22 17:00:00.12 Server      Error: 17113, Severity: 16, State: 1.",
+                "2026-11-22 17:00:00.12 Server      Error 3 occurred while opening file 'master.mdf'.",
+                "2026-11-22 17:00:00.13 Server      SQL Server shutdown has been initiated; cannot go on",
+            ],
+        );
+        assert!(
+            grave
+                .to_string()
+                .ends_with("State: 1. Error 3 occurred while opening file 'master.mdf'."),
+            "the first grave error says why, the last line only that: {grave}"
+        );
         let other = of(3_221_225_786, false, &["fine", "Error: 5123", ""]);
         assert_eq!(
             other.to_string(),

@@ -132,6 +132,17 @@ impl Connection {
             .await
     }
 
+    /// Removes a login, if there is one of that name. 30 seconds at most.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] for a name that SQL Server cannot take; what the server says.
+    pub async fn drop_login(&mut self, login: &str) -> Result<()> {
+        berth_core::name::check_sql("a login", login)?;
+        let doing = format!("remove the login `{login}`");
+        self.command(&doing, CHANGE, &statements::drop_login(login))
+            .await
+    }
+
     /// Removes a database and its files, for good, ending every session in it. Three minutes
     /// for each of two steps at most.
     ///

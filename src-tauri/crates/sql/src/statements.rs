@@ -70,6 +70,16 @@ pub fn give_database(database: &str, login: &str) -> String {
     )
 }
 
+/// Removes a login, if there is one of that name.
+#[must_use]
+pub fn drop_login(login: &str) -> String {
+    format!(
+        "IF SUSER_ID({}) IS NOT NULL DROP LOGIN {}",
+        literal(login),
+        quoted_name(login)
+    )
+}
+
 /// Ends every other session in a database and rolls back what they had open.
 #[must_use]
 pub fn single_user(database: &str) -> String {
@@ -108,6 +118,7 @@ pub fn all_for_check() -> Vec<(&'static str, String)> {
         ("create_database", create_database(name)),
         ("create_login", open(create_login(name, name, &password))),
         ("give_database", give_database(name, name)),
+        ("drop_login", drop_login(name)),
         ("single_user", single_user(name)),
         ("drop_database", drop_database(name)),
         ("set_max_memory", set_max_memory(1536)),

@@ -271,6 +271,22 @@ pub(crate) async fn remove(session: &Session, name: String, data: Option<String>
     Ok(0)
 }
 
+pub(crate) async fn set(session: &Session, request: dto::Set) -> Result<u8> {
+    let outcome = session.operate::<table::InstanceSet>(&request).await?;
+    ended(outcome, "is changed", "stays as it is")
+}
+
+pub(crate) async fn reset_password(session: &Session, name: String) -> Result<u8> {
+    let request = dto::Timed {
+        name,
+        timeout: None,
+    };
+    let outcome = session
+        .operate::<table::InstanceResetPassword>(&request)
+        .await?;
+    ended(outcome, "has a new password", "has its password")
+}
+
 fn ended(outcome: dto::Outcome, changed: &str, unchanged: &str) -> Result<u8> {
     if let Some(i) = &outcome.instance {
         out(format!(

@@ -2,6 +2,7 @@
 
 mod agent;
 mod connection;
+mod data;
 mod demo;
 mod host;
 mod instance;
@@ -38,6 +39,27 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Remove { name, data } => {
             instance::remove(&Session::open(verbose).await?, name, data).await
         }
+        Command::Set {
+            instance,
+            memory,
+            port,
+            name,
+            timeout,
+        } => {
+            let request = berth_api::dto::Set {
+                name: instance,
+                memory,
+                port,
+                new_name: name,
+                timeout,
+            };
+            instance::set(&Session::open(verbose).await?, request).await
+        }
+        Command::ResetPassword { name } => {
+            instance::reset_password(&Session::open(verbose).await?, name).await
+        }
+        Command::Database(command) => data::database(&Session::open(verbose).await?, command).await,
+        Command::Data(command) => data::data(&Session::open(verbose).await?, command).await,
         Command::Logs {
             name,
             follow,
