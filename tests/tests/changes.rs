@@ -11,9 +11,9 @@ mod support;
 
 use std::time::Duration;
 
-use berth_tests::rig::{Dockerd, Home, PracticeHost, SecretService, drivers};
+use berth_tests::rig::{self, Dockerd, Home, PracticeHost, SecretService, drivers};
 use serde_json::{Value, json};
-use support::{keychain_items, text};
+use support::{Background, keychain_items, text};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -156,4 +156,52 @@ fn on_linux_an_instance_changes_and_its_data_stays() {
     an_instance_changes_and_its_data_stays(&home, &secrets);
     assert_eq!(dockerd.docker(&["ps", "-aq"]), "");
     assert_eq!(dockerd.docker(&["volume", "ls", "-q"]), "");
+}
+
+#[test]
+fn what_was_cut_off_is_in_the_history_and_goes_on_when_asked() {
+    let Some(secrets) = SecretService::start() else {
+        return;
+    };
+    let host = PracticeHost::with(&["slow-start=3"]);
+    let home = Home::with_secrets(&secrets);
+    let key = text(&host.client_key());
+    let (address, print) = (host.address(), host.fingerprint());
+    let mut add = vec!["host", "add", "win", &address, "--identity", &key];
+    add.extend(["--trust-host-key", &print]);
+    let _ = home.berth(&add).ok();
+    let mut up = Background::start(&home, &["-v", "up", "shop", "--accept-eula"]);
+    rig::wait_for("SQL Server to be waited for", LONG, || {
+        up.stderr().contains("Waiting for SQL Server").then_some(())
+    });
+    up.interrupt();
+    assert_ne!(up.code(LONG), 0);
+
+    let past = home.berth(&["history", "shop", "--json"]).ok().json();
+    let last = &past["operations"][0];
+    assert_eq!(last["outcome"], "cancelled", "{past}");
+    let phases: Vec<&str> = last["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|s| s["kind"] == "done")
+        .map(|s| s["phase"].as_str().unwrap())
+        .collect();
+    assert!(
+        phases.starts_with(&["plan", "image", "credentials", "container"]),
+        "its log says how far it came: {phases:?}"
+    );
+    let id = last["id"].as_str().unwrap();
+    let _ = home.berth_with(&["retry", id], "", LONG).ok();
+    assert_eq!(shown(&home, "shop")["state"], "running");
+    assert!(asked(&string(&home, "shop", &[]), "SELECT 1").is_ok());
+
+    let _ = home.berth(&["agent", "stop"]).ok();
+    let past = home.berth(&["history", "--json"]).ok().json();
+    assert_eq!(
+        past["operations"].as_array().unwrap().len(),
+        2,
+        "the history outlives the agent: {past}"
+    );
+    let _ = home.berth(&["retry", id]).code(3);
 }

@@ -235,7 +235,9 @@ fn own_failures_are_not_taken_for_the_commands() {
 #[test]
 fn signals_input_and_output_are_the_commands() {
     let home = Home::new();
-    let run = |more: &[&str]| [&["run", "--host", "practice"], more].concat();
+    fn run<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["run", "--host", "practice"], more].concat()
+    }
     let piped = home.berth_with(&run(&["--", "cat"]), "one\ntwo", SOON).ok();
     assert_eq!(
         (piped.stdout.as_str(), piped.stderr.as_str()),
@@ -325,7 +327,7 @@ fn what_is_over_by_its_label_is_removed_by_any_berth_and_nothing_else_is() {
         for label in &labels {
             line.extend(["--label", label]);
         }
-        line.push(berth_tests::rig::sql_image::OFFICIAL);
+        line.push(rig::sql_image::OFFICIAL);
         dockerd.docker(&line);
     };
     make("over", "1000000000", "throwaway");
@@ -404,4 +406,62 @@ fn the_example_for_node_passes() {
         .args(["--test", "orders.test.js"]);
     let ran = rig::home::run(&mut command, "", SOON).ok();
     assert!(ran.stdout.contains("# pass 1"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_script_fills_a_new_server_before_its_command_sees_it() {
+    let home = Home::new();
+    let folder = home.path();
+    fs::write(
+        folder.join("good.sql"),
+        "CREATE TABLE t (n int)\nGO\nINSERT t VALUES (5)\nGO\n",
+    )
+    .unwrap();
+    fs::write(
+        folder.join("bad.sql"),
+        "SELECT 1\nGO\nSELECT * FROM nowhere\n",
+    )
+    .unwrap();
+    let good = text(&folder.join("good.sql"));
+    let bad = text(&folder.join("bad.sql"));
+    let line = [
+        "run",
+        "--host",
+        "practice",
+        "--database",
+        "app",
+        "--init",
+        &good,
+    ];
+    let berth = text(&programs::built("berth"));
+    let script = format!(
+        "name=$('{berth}' list --json | sed -n 's/.*\"name\": \"\\(.*\\)\",/\\1/p'); '{berth}' query $name 'SELECT n FROM t' --csv"
+    );
+    let ran = home
+        .berth_with(
+            &[&line[..], &["--", "sh", "-c", &script]].concat(),
+            "",
+            SOON,
+        )
+        .ok();
+    assert_eq!(ran.stdout, "n\n5\n", "{}", ran.stderr);
+    let line = [
+        "run",
+        "--host",
+        "practice",
+        "--database",
+        "app",
+        "--init",
+        &bad,
+    ];
+    let refused = home
+        .berth_with(&[&line[..], &["--", "echo", "seen"]].concat(), "", SOON)
+        .code(125);
+    assert!(
+        refused.stdout.is_empty() && refused.stderr.contains("nowhere"),
+        "the command must not see a server that is half filled: {}",
+        refused.stderr
+    );
+    let listed = home.berth(&["list", "--json"]).ok().json();
+    assert_eq!(listed["instances"], json!([]));
 }

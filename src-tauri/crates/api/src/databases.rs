@@ -1,9 +1,9 @@
 //! The databases of an instance, each with a login that owns it.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use berth_core::{Code, Error, Result, Secret, name};
-use berth_sql::{Connection, Login, Trust};
+use berth_sql::{Connection, Event, Login, Trust};
 use berth_store::InstanceRecord;
 
 use crate::{
@@ -44,6 +44,53 @@ pub(crate) async fn as_sa(
             e.error
                 .context(format!("`{}` did not let us in", record.name))
         })
+}
+
+/// Runs a script as `sa` in the instance's own database; its first error ends it.
+pub(crate) async fn run_script(
+    link: &Arc<Link>,
+    record: &InstanceRecord,
+    sa: &Secret,
+    script: &str,
+) -> Result<()> {
+    let dial = SqlDial {
+        link: Arc::clone(link),
+        instance: record.id.clone(),
+    };
+    let login = Login {
+        user: SA.to_owned(),
+        password: sa.clone(),
+        database: record.database.clone(),
+        app: "Berth".into(),
+    };
+    let mut connection = berth_sql::connect(&dial, &login, Trust::Tunnel, SIGN_IN)
+        .await
+        .map_err(|e| e.error)?;
+    let mut refused = None;
+    let mut sink = |event: Event| match event {
+        Event::Error {
+            number,
+            line,
+            message,
+            ..
+        } => {
+            let line = line.map_or_else(String::new, |l| format!(", line {l}"));
+            refused = Some(format!("Msg {number}{line}: {message}"));
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    };
+    connection.run(script, &mut sink).await?;
+    connection.close().await;
+    match refused {
+        None => Ok(()),
+        Some(why) => Err(Error::failed("The script of `--init` failed")
+            .because(why)
+            .hint(format!(
+                "Mend it; `berth remove {} --data delete` takes away what was made so far",
+                record.name
+            ))),
+    }
 }
 
 async fn open(berth: &Arc<Berth>, name: &str) -> Result<(Found, Connection)> {

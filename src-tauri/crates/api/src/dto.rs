@@ -254,6 +254,9 @@ pub struct Up {
     /// The server's collation.
     #[serde(default)]
     pub collation: Option<String>,
+    /// T-SQL for a new instance, run as `sa` in its database before it counts as ready; `GO` between batches.
+    #[serde(default)]
+    pub init: Option<String>,
     /// The licence was accepted in this call.
     #[serde(default)]
     pub accept_eula: bool,
@@ -565,6 +568,62 @@ pub struct OperationView {
     /// Why it failed.
     #[serde(default)]
     pub error: Option<ErrorView>,
+}
+
+/// Which operations of the past.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HistoryWish {
+    /// Of one instance: `NAME` or `HOST/NAME`.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The last so many; 20 where nobody says.
+    #[serde(default)]
+    pub tail: Option<u64>,
+}
+
+/// Operations of the past.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HistoryView {
+    /// Newest first.
+    pub operations: Vec<Past>,
+    /// Entries that cannot be read: cut off by a crash, or of a newer Berth.
+    pub unread: u64,
+}
+
+/// An operation that ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Past {
+    /// Its id.
+    pub id: String,
+    /// What it did, in words.
+    pub title: String,
+    /// The host's name.
+    pub host: Option<String>,
+    /// The instance's name.
+    pub instance: Option<String>,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub ended_at: String,
+    /// `done`, `failed`, `cancelled`.
+    pub outcome: String,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// Its log.
+    pub steps: Vec<PastStep>,
+}
+
+/// A line of an operation's log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PastStep {
+    /// Milliseconds since it began.
+    pub at_ms: u64,
+    /// As in [`OperationEvent`].
+    pub phase: String,
+    /// As in [`OperationEvent`].
+    pub kind: String,
+    /// What happened, in words.
+    pub text: String,
 }
 
 /// One step of an operation.

@@ -18,7 +18,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use crate::{
     Berth,
     berth::now,
-    dto, endpoints, instances,
+    databases, dto, endpoints, instances,
     link::Link,
     logins::{Gate, credentials, first_of},
     operations::Operation,
@@ -286,6 +286,16 @@ pub(crate) async fn make(
         )
         .await?;
 
+    if let (Some(script), None) = (&wanted.init, &kept) {
+        operation
+            .phase(
+                "init",
+                "Running the script of `--init`",
+                databases::run_script(&link, &record, &keys.sa, script),
+            )
+            .await?;
+    }
+
     operation
         .phase(
             "endpoint",
@@ -319,6 +329,9 @@ pub(crate) async fn make(
             "The data that `{}` had was taken up again",
             labels.name
         ));
+        if wanted.init.is_some() {
+            notes.push("`--init` was not run: it is for new data".to_owned());
+        }
     }
     if labels.lease.is_none() {
         notes.extend(offer_login_item(berth).await);

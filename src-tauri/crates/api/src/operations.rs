@@ -9,7 +9,8 @@ use std::{
 };
 
 use berth_core::{Code, Error, Result};
-use berth_store::OperationRecord;
+use berth_store::{OperationRecord, StepRecord};
+use serde_json::Value;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,8 @@ struct Inner {
     ended_at: Option<String>,
     phase: Option<String>,
     ended: Option<Result<dto::Outcome>>,
+    /// The command of the table that it came from, to do it again.
+    request: Option<(String, Value)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -175,6 +178,13 @@ impl Operations {
                     "It may have been of an agent that ended; `berth list` shows what is there",
                 )
             })
+    }
+
+    /// Remembers what started an operation.
+    pub(crate) fn came_from(&self, id: &str, command: &str, body: Value) {
+        if let Ok(operation) = self.find(id) {
+            lock(&operation.inner).request = Some((command.to_owned(), body));
+        }
     }
 
     /// Cancels what works on `subject`, if anything does, and waits until it has cleaned up.
@@ -301,6 +311,17 @@ impl Operation {
             ended_at: crate::berth::now(),
             outcome: state.to_owned(),
             error: result.as_ref().err().map(ToString::to_string),
+            steps: lock(&self.inner)
+                .events
+                .iter()
+                .filter(|e| e.kind != "progress")
+                .map(|e| StepRecord {
+                    at_ms: e.at_ms,
+                    phase: e.phase.clone(),
+                    kind: e.kind.clone(),
+                    text: e.text.clone(),
+                })
+                .collect(),
             ..OperationRecord::default()
         };
         if let Err(e) = berth.store(move |folder| folder.record(&record)).await {
@@ -413,4 +434,89 @@ pub(crate) async fn list(
     _: &Call,
 ) -> Result<Vec<dto::OperationView>> {
     Ok(berth.operations.views())
+}
+
+/// `operation.retry`: the same again. Each phase finds out by itself what is done already, so it goes on where it failed.
+pub(crate) async fn retry(
+    berth: &Arc<Berth>,
+    request: dto::OperationId,
+    call: &Call,
+) -> Result<dto::Started> {
+    let operation = berth.operations.find(&request.operation)?;
+    let (ended, again) = {
+        let inner = lock(&operation.inner);
+        (inner.ended.clone(), inner.request.clone())
+    };
+    match ended {
+        None => Err(Error::new(
+            Code::Refused,
+            format!("{} is still under way", operation.title),
+        )
+        .hint("Cancel it first, or wait for its end")),
+        Some(Ok(_)) => Err(
+            Error::new(Code::Refused, format!("{} ended well", operation.title))
+                .because("there is nothing to do again"),
+        ),
+        Some(Err(_)) => {
+            let (command, body) = again.ok_or_else(|| {
+                Error::new(
+                    Code::Refused,
+                    format!("{} cannot be done again", operation.title),
+                )
+                .because("it belonged to a call of its own")
+            })?;
+            let answer = crate::table::again(berth, &command, body, call).await?;
+            serde_json::from_value(answer).map_err(|e| {
+                Error::failed("The operation was not started again").because(e.to_string())
+            })
+        }
+    }
+}
+
+/// `operation.history`: those that ended, of this and earlier agents, newest first.
+pub(crate) async fn history(
+    berth: &Arc<Berth>,
+    request: dto::HistoryWish,
+    _: &Call,
+) -> Result<dto::HistoryView> {
+    let history = berth.store(berth_store::Folder::history).await?;
+    let wanted = request.name.as_deref();
+    let fits = |r: &OperationRecord| {
+        let (host, name) = (
+            r.host.as_deref().unwrap_or_default(),
+            r.instance.as_deref().unwrap_or_default(),
+        );
+        wanted.is_none_or(|w| w == name || w.split_once('/') == Some((host, name)))
+    };
+    let most = usize::try_from(request.tail.unwrap_or(20)).unwrap_or(usize::MAX);
+    Ok(dto::HistoryView {
+        unread: u64::try_from(history.unread).unwrap_or(u64::MAX),
+        operations: history
+            .operations
+            .into_iter()
+            .rev()
+            .filter(fits)
+            .take(most)
+            .map(|r| dto::Past {
+                id: r.id,
+                title: r.title,
+                host: r.host,
+                instance: r.instance,
+                started_at: r.started_at,
+                ended_at: r.ended_at,
+                outcome: r.outcome,
+                error: r.error,
+                steps: r
+                    .steps
+                    .into_iter()
+                    .map(|s| dto::PastStep {
+                        at_ms: s.at_ms,
+                        phase: s.phase,
+                        kind: s.kind,
+                        text: s.text,
+                    })
+                    .collect(),
+            })
+            .collect(),
+    })
 }

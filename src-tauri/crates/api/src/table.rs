@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use berth_core::{Error, Result, Secret};
+use berth_core::{BoxFuture, Error, Result, Secret};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -97,6 +97,16 @@ pub fn cancelled() -> Error {
     Error::new(berth_core::Code::Cancelled, "Cancelled")
 }
 
+/// [`dispatch`] for a command that calls another one: named, so that the two need not know each other's size.
+pub(crate) fn again<'a>(
+    berth: &'a Arc<Berth>,
+    name: &'a str,
+    body: Value,
+    call: &'a Call,
+) -> BoxFuture<'a, Result<Value>> {
+    Box::pin(dispatch(berth, name, body, call))
+}
+
 macro_rules! commands {
     ($($(#[doc = $doc:literal])* $name:literal $ty:ident($request:ty) streams $item:ty, gives $response:ty => $handler:path;)*) => {
         $(
@@ -127,14 +137,20 @@ macro_rules! commands {
         pub async fn dispatch(berth: &Arc<Berth>, name: &str, body: Value, call: &Call) -> Result<Value> {
             match name {
                 $($name => {
+                    // An operation can be started again by what started it. Nothing in a body is a secret.
+                    let again = name.starts_with("instance.").then(|| body.clone());
                     let request: $request = serde_json::from_value(body)
                         .map_err(|e| Error::usage(format!("The request `{}` cannot be read", $name)).because(e.to_string()))?;
                     let response: $response = Box::pin($handler(berth, request, call)).await?;
                     if $name.starts_with("host.") {
                         berth.hosts_changed.send_modify(|n| *n += 1);
                     }
-                    serde_json::to_value(response)
-                        .map_err(|e| Error::failed(format!("The answer of `{}` cannot be written", $name)).because(e.to_string()))
+                    let answer = serde_json::to_value(response)
+                        .map_err(|e| Error::failed(format!("The answer of `{}` cannot be written", $name)).because(e.to_string()))?;
+                    if let (Some(again), Some(id)) = (again, answer.get("operation").and_then(Value::as_str)) {
+                        berth.operations.came_from(id, name, again);
+                    }
+                    Ok(answer)
                 })*
                 _ => Err(Error::usage(format!("There is no command `{}`", name.escape_debug()))),
             }
@@ -199,6 +215,10 @@ commands! {
     "operation.cancel" OperationCancel(dto::OperationId) streams dto::Nothing, gives dto::Nothing => crate::operations::cancel;
     /// The operations of this agent, newest first.
     "operation.list" OperationList(dto::Nothing) streams dto::Nothing, gives Vec<dto::OperationView> => crate::operations::list;
+    /// Starts an operation again that failed or was cancelled.
+    "operation.retry" OperationRetry(dto::OperationId) streams dto::Nothing, gives dto::Started => crate::operations::retry;
+    /// The operations that ended, of this and earlier agents, newest first.
+    "operation.history" OperationHistory(dto::HistoryWish) streams dto::Nothing, gives dto::HistoryView => crate::operations::history;
     /// The formats of connection strings.
     "connection.formats" ConnectionFormats(dto::Nothing) streams dto::Nothing, gives Vec<dto::FormatView> => crate::connections::formats;
     /// What connection strings travel in.

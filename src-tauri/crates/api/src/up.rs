@@ -46,6 +46,7 @@ pub(crate) struct Wanted {
     pub(crate) limit: Duration,
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) lease: Option<Term>,
+    pub(crate) init: Option<String>,
 }
 
 /// How long a private instance lasts, and the id that its lease knows it by.
@@ -150,6 +151,7 @@ impl Wanted {
             limit: request.timeout.map_or(DEFAULT_LIMIT, Duration::from_secs),
             password_file,
             lease: None,
+            init: request.init,
             wish: Wish {
                 version,
                 edition: edition.map(|e| e.as_str().to_owned()),
@@ -226,6 +228,11 @@ async fn up(berth: Arc<Berth>, wanted: Wanted, operation: Arc<Operation>) -> Res
                     "It is there already: `{}` was not looked at",
                     file.display()
                 ));
+            }
+            if wanted.init.is_some() {
+                outcome
+                    .notes
+                    .push("It is there already: `--init` was not run".into());
             }
             Ok(outcome)
         }

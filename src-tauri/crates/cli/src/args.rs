@@ -114,6 +114,21 @@ pub(crate) enum Command {
     /// Run the built-in practice host alone
     #[command(subcommand)]
     Practice(Practice),
+    /// What was done, with -v step by step
+    History {
+        /// Only with this instance: NAME or HOST/NAME
+        name: Option<String>,
+        /// The last so many
+        #[arg(long, default_value_t = 20)]
+        tail: u64,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Start an operation again that failed or was cancelled; it goes on where it failed
+    Retry {
+        /// Its id, as `berth history` shows it
+        operation: String,
+    },
     /// The background process that keeps strings working
     #[command(subcommand)]
     Agent(Agent),
@@ -298,6 +313,9 @@ pub(crate) struct Wishes {
     /// Make this database, and a login that owns it
     #[arg(long, value_name = "DB")]
     pub(crate) database: Option<String>,
+    /// Run this T-SQL on a new instance, in its database, before it is handed over
+    #[arg(long, value_name = "FILE.sql")]
+    pub(crate) init: Option<PathBuf>,
     /// Memory, such as 2g
     #[arg(long)]
     pub(crate) memory: Option<String>,

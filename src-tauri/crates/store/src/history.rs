@@ -51,9 +51,29 @@ pub struct OperationRecord {
     /// What went wrong, in one sentence without a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Its steps, oldest first: what a log of it is. Left out where they would make the line too long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepRecord>,
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+/// One step of an operation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Milliseconds since the operation began.
+    #[serde(default)]
+    pub at_ms: u64,
+    /// `plan`, `container`, `ready`, …
+    #[serde(default)]
+    pub phase: String,
+    /// `started`, `done`, `failed`, `cancelled`.
+    #[serde(default)]
+    pub kind: String,
+    /// What happened, in words.
+    #[serde(default)]
+    pub text: String,
 }
 
 /// What the history file says.
@@ -86,6 +106,13 @@ impl Folder {
         .map_err(|e| {
             Error::failed("This operation cannot be written to the history").because(e.to_string())
         })?;
+        if line.len() > LONGEST_LINE && !operation.steps.is_empty() {
+            // What it was and how it ended is worth more than its log.
+            return self.record(&OperationRecord {
+                steps: Vec::new(),
+                ..operation.clone()
+            });
+        }
         if line.len() > LONGEST_LINE {
             return Err(Error::failed("This operation is too long for the history"));
         }
@@ -174,6 +201,19 @@ mod tests {
         );
         assert_eq!(all.operations.last().unwrap(), &operation(KEPT + SLACK + 4));
         assert!(all.operations.windows(2).all(|w| w[0].id.parse::<usize>().unwrap() + 1 == w[1].id.parse::<usize>().unwrap()));
+        let long = OperationRecord {
+            steps: vec![StepRecord {
+                text: "x".repeat(LONGEST_LINE),
+                ..StepRecord::default()
+            }],
+            ..operation(77)
+        };
+        folder.record(&long).unwrap();
+        assert_eq!(
+            folder.history().unwrap().operations.last(),
+            Some(&operation(77)),
+            "a long log must not cost the entry"
+        );
         assert!(
             folder
                 .record(&OperationRecord {

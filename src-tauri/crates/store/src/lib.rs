@@ -34,6 +34,6 @@ mod records;
 
 pub use credentials::{Credentials, Memory, host_account, instance_account};
 pub use folder::{Content, Folder};
-pub use history::{History, OperationRecord};
+pub use history::{History, OperationRecord, StepRecord};
 pub use keychain::Keychain;
 pub use records::{HostRecord, Hosts, InstanceRecord, Instances, RouteRecord, Settings, Unknown};

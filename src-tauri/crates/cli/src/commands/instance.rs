@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use berth_api::{dto, table};
 use berth_core::{Error, Result, secret::ExposeSecret, size};
 
+use super::query;
 use crate::{
     args::{Timed, Up, Wishes},
     render::{self, note, out},
@@ -12,8 +13,8 @@ use crate::{
 };
 
 /// What `up` and `run` ask for alike.
-pub(crate) fn wish(wishes: Wishes) -> dto::Up {
-    dto::Up {
+pub(crate) fn wish(wishes: Wishes) -> Result<dto::Up> {
+    Ok(dto::Up {
         host: wishes.host,
         version: wishes.version,
         edition: wishes.edition,
@@ -24,8 +25,9 @@ pub(crate) fn wish(wishes: Wishes) -> dto::Up {
         collation: wishes.collation,
         accept_eula: wishes.accept_eula,
         timeout: wishes.timeout,
+        init: wishes.init.map(query::file).transpose()?,
         ..dto::Up::default()
-    }
+    })
 }
 
 pub(crate) async fn up(session: &Session, up: Up) -> Result<u8> {
@@ -33,7 +35,7 @@ pub(crate) async fn up(session: &Session, up: Up) -> Result<u8> {
         name: up.name,
         data: up.data,
         password_file: up.password_file.as_deref().map(absolute).transpose()?,
-        ..wish(up.wishes)
+        ..wish(up.wishes)?
     };
     // An unknown format is said before anything is made.
     if let Some(format) = &up.format {
@@ -287,7 +289,7 @@ pub(crate) async fn reset_password(session: &Session, name: String) -> Result<u8
     ended(outcome, "has a new password", "has its password")
 }
 
-fn ended(outcome: dto::Outcome, changed: &str, unchanged: &str) -> Result<u8> {
+pub(crate) fn ended(outcome: dto::Outcome, changed: &str, unchanged: &str) -> Result<u8> {
     if let Some(i) = &outcome.instance {
         out(format!(
             "{} {}",

@@ -4,6 +4,7 @@ mod agent;
 mod connection;
 mod data;
 mod demo;
+mod history;
 mod host;
 mod instance;
 mod practice;
@@ -68,6 +69,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         } => instance::logs(&Session::open(verbose).await?, name, follow, since, tail).await,
         Command::Connection(connection) => connection::run(verbose, connection).await,
         Command::Query(query) => query::run(verbose, query).await,
+        Command::History { name, tail, json } => {
+            let wish = berth_api::dto::HistoryWish {
+                name,
+                tail: Some(tail),
+            };
+            history::list(&Session::open(verbose).await?, wish, json.json).await
+        }
+        Command::Retry { operation } => {
+            history::retry(&Session::open(verbose).await?, operation).await
+        }
         Command::Practice(practice) => practice::run(practice).await,
         Command::Agent(command) => agent::run(command).await,
         Command::Demo { keep } => demo::run(verbose, keep).await,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, Read, Write},
+    path::PathBuf,
 };
 
 use berth_api::{
@@ -59,26 +60,28 @@ pub(crate) async fn run(verbose: bool, query: Query) -> Result<u8> {
     Ok(u8::from(errors > 0))
 }
 
+/// A script from a file.
+pub(crate) fn file(file: PathBuf) -> Result<String> {
+    let failed = |e: std::io::Error| {
+        Error::failed(format!("`{}` cannot be read", file.display())).because(e.to_string())
+    };
+    let about = std::fs::metadata(&file).map_err(failed)?;
+    if about.len() > MAX_SCRIPT {
+        return Err(Error::failed(format!(
+            "`{}` is larger than 16 MiB",
+            file.display()
+        )));
+    }
+    let bytes = std::fs::read(&file).map_err(failed)?;
+    decode(&bytes)
+        .ok_or_else(|| Error::failed(format!("`{}` is neither UTF-8 nor UTF-16", file.display())))
+}
+
 fn script(query: &Query) -> Result<String> {
     let mut text = String::new();
     match (&query.sql, &query.file) {
         (Some(sql), _) if sql != "-" => return Ok(sql.clone()),
-        (_, Some(file)) => {
-            let failed = |e: std::io::Error| {
-                Error::failed(format!("`{}` cannot be read", file.display())).because(e.to_string())
-            };
-            let about = std::fs::metadata(file).map_err(failed)?;
-            if about.len() > MAX_SCRIPT {
-                return Err(Error::failed(format!(
-                    "`{}` is larger than 16 MiB",
-                    file.display()
-                )));
-            }
-            let bytes = std::fs::read(file).map_err(failed)?;
-            text = decode(&bytes).ok_or_else(|| {
-                Error::failed(format!("`{}` is neither UTF-8 nor UTF-16", file.display()))
-            })?;
-        }
+        (_, Some(file)) => return self::file(file.clone()),
         _ => {
             if std::io::stdin().is_terminal() {
                 return Err(Error::usage("There is no T-SQL to run")

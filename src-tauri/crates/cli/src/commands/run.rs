@@ -104,7 +104,7 @@ async fn attend(verbose: bool, run: args::Run, events: &Events) -> std::result::
     let began = Instant::now();
     let session = Session::open(verbose).await?;
     let request = dto::Lease {
-        up: wish(run.wishes),
+        up: wish(run.wishes)?,
         seconds: run.lease,
         again: None,
     };
