@@ -102,7 +102,7 @@ fn an_instance_changes_and_its_data_stays(home: &Home, secrets: &SecretService) 
     );
     let kept = home.berth(&["data", "list", "--json"]).ok().json();
     assert_eq!(kept["data"][0]["id"], id, "{kept}");
-    let again = ["up", "shop", "--accept-eula", "--database", "shop"];
+    let again = ["up", "shop", "--accept-eula"];
     let _ = home.berth_with(&again, "", LONG).ok();
     let fourth = string(home, "shop", &[]);
     assert_eq!(

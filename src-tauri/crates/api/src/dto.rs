@@ -274,6 +274,7 @@ pub struct Up {
 
 /// What to change of an instance.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Set {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
@@ -293,6 +294,7 @@ pub struct Set {
 
 /// A database of an instance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Database {
     /// The instance: `NAME` or `HOST/NAME`.
     pub name: String,
@@ -302,6 +304,7 @@ pub struct Database {
 
 /// A database as its server lists it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DatabaseView {
     /// Its name.
     pub name: String,
@@ -313,6 +316,7 @@ pub struct DatabaseView {
 
 /// A database that was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DatabaseMade {
     /// `HOST/NAME`.
     pub instance: String,
@@ -324,6 +328,7 @@ pub struct DatabaseMade {
 
 /// Kept data that has no instance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct KeptData {
     /// By host, then name.
     pub data: Vec<DataView>,
@@ -333,6 +338,7 @@ pub struct KeptData {
 
 /// The data of an instance that is not there any more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DataView {
     /// Of the instance that filled it.
     pub id: String,
@@ -356,6 +362,7 @@ pub struct DataView {
 
 /// Which data to delete.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DataDelete {
     /// Its id, six or more characters of that, or the name.
     pub id: String,
@@ -366,6 +373,7 @@ pub struct DataDelete {
 
 /// A private instance for one command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Lease {
     /// What is asked for; its name, data and password file are not the caller's to choose.
     pub up: Up,
@@ -378,6 +386,7 @@ pub struct Lease {
 
 /// A lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LeaseId {
     /// The instance's id.
     pub id: String,
@@ -385,6 +394,7 @@ pub struct LeaseId {
 
 /// What a lease tells while it is held.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LeaseEvent {
     /// Its instance is being made.
@@ -484,6 +494,7 @@ pub struct InstanceView {
     pub hint: Option<String>,
     /// What a window can offer to do about it: [`berth_core::readiness::Cause::action`].
     #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
     pub action: Option<String>,
     /// `127.0.0.1`, as a rule.
     pub endpoint_host: String,
@@ -523,6 +534,7 @@ pub struct InstanceView {
     pub unfinished: bool,
     /// When it ends by itself, RFC 3339 on its host's clock.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
     pub ends_at: Option<String>,
 }
 
@@ -572,6 +584,7 @@ pub struct OperationView {
 
 /// Which operations of the past.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HistoryWish {
     /// Of one instance: `NAME` or `HOST/NAME`.
     #[serde(default)]
@@ -583,6 +596,7 @@ pub struct HistoryWish {
 
 /// Operations of the past.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HistoryView {
     /// Newest first.
     pub operations: Vec<Past>,
@@ -592,6 +606,7 @@ pub struct HistoryView {
 
 /// An operation that ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Past {
     /// Its id.
     pub id: String,
@@ -615,6 +630,7 @@ pub struct Past {
 
 /// A line of an operation's log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PastStep {
     /// Milliseconds since it began.
     pub at_ms: u64,
@@ -753,6 +769,14 @@ pub struct LogLine {
     pub stream: String,
     /// Without its line end.
     pub text: String,
+    /// When the engine got it, RFC 3339.
+    #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
+    pub at: Option<String>,
+    /// `info`, `warning` or `error`, as far as SQL Server says: [`berth_core::errorlog::Level`].
+    #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
+    pub level: Option<String>,
 }
 
 /// A format of connection strings.

@@ -410,7 +410,12 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
         owner: berth.owner(),
         port: reserved.port,
         data,
-        database: wanted.wish.database.clone(),
+        // Whoever takes data up again means what is in it.
+        database: wanted
+            .wish
+            .database
+            .clone()
+            .or_else(|| kept.as_ref()?.database.clone()),
         memory,
         collation: wanted.wish.collation.clone(),
         lease,

@@ -157,6 +157,8 @@ pub struct DataMarker {
     pub name: String,
     /// The version of SQL Server that wrote it last.
     pub version: String,
+    /// The database that strings name.
+    pub database: Option<String>,
 }
 
 impl DataMarker {
@@ -167,6 +169,7 @@ impl DataMarker {
             id: get(ID)?.to_owned(),
             name: get(NAME)?.to_owned(),
             version: get(VERSION).unwrap_or("?").to_owned(),
+            database: get(DATABASE).map(str::to_owned),
         })
     }
 }

@@ -17,6 +17,7 @@
 pub mod carrier;
 pub mod connection;
 pub mod error;
+pub mod errorlog;
 pub mod host;
 pub mod instance;
 pub mod label;

@@ -468,11 +468,9 @@ impl fmt::Display for Cause {
 /// The line that matters most of a log: the first error of SQL Server's own that is grave, with the sentence that follows it,
 /// else the last line that sounds like one.
 fn told(log: &[String]) -> Option<String> {
-    let grave = log.iter().position(|line| {
-        line.split_once("Severity: ")
-            .and_then(|(_, rest)| rest.split(',').next()?.trim().parse::<u8>().ok())
-            .is_some_and(|severity| severity >= 16)
-    });
+    let grave = log
+        .iter()
+        .position(|line| crate::errorlog::severity(line).is_some_and(|severity| severity >= 16));
     if let Some(at) = grave {
         let line = log.get(at)?.trim();
         let sentence = log.get(at + 1).map(|next| {
