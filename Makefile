@@ -22,5 +22,5 @@ shots: ## a picture of each screen, in light and dark, into target/shots
 bench: ## Berth beside the peers, measured in the same run: median, spread, ratio
 	@tests/bench.sh
 
-soak: ## what takes too long for `make test`, then the end-to-end suites until one fails: make soak TIMES=20
+soak: ## what takes too long for `make test` (every fault among it: docs/faults.md), then the end-to-end suites until one fails: make soak TIMES=20
 	@tests/soak.sh $(or $(TIMES),10)

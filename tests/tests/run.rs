@@ -26,7 +26,7 @@ const SOON: Duration = Duration::from_secs(60);
 struct World {
     // In this order: the agent ends before its host.
     home: Home,
-    host: PracticeHost,
+    _host: PracticeHost,
     files: tempfile::TempDir,
 }
 
@@ -40,7 +40,7 @@ impl World {
         let _ = home.berth(&add).ok();
         Self {
             home,
-            host,
+            _host: host,
             files: tempfile::tempdir().unwrap(),
         }
     }
@@ -328,7 +328,7 @@ fn what_is_over_by_its_label_is_removed_by_any_berth_and_nothing_else_is() {
             line.extend(["--label", label]);
         }
         line.push(rig::sql_image::OFFICIAL);
-        dockerd.docker(&line);
+        let _ = dockerd.docker(&line);
     };
     make("over", "1000000000", "throwaway");
     make("later", "9000000000", "throwaway");

@@ -185,7 +185,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                     record.container.clone_from(&container.id);
                     record.direct = direct;
                     state_of(&container).as_str().clone_into(&mut record.state);
-                    record.created_at = chrono::DateTime::from_timestamp(container.created, 0)
+                    record.created_at = DateTime::from_timestamp(container.created, 0)
                         .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
                     record.seen_at = Some(seen_at.clone());
                     found.push((record, container));

@@ -205,6 +205,107 @@ tls: string,
 password_on_stdin: boolean, };
 
 /**
+ * Which data to delete.
+ */
+export type DataDelete = { 
+/**
+ * Its id, six or more characters of that, or the name.
+ */
+id: string, 
+/**
+ * Only on this host.
+ */
+host: string | null, };
+
+/**
+ * The data of an instance that is not there any more.
+ */
+export type DataView = { 
+/**
+ * Of the instance that filled it.
+ */
+id: string, 
+/**
+ * Of the instance that filled it: `up` with this name takes it up again.
+ */
+name: string, 
+/**
+ * Where it is.
+ */
+host: string, 
+/**
+ * The version of SQL Server that made it.
+ */
+version: string, 
+/**
+ * `express`.
+ */
+edition: string, 
+/**
+ * Who made it.
+ */
+owner: string, 
+/**
+ * The database that its maker asked for.
+ */
+database: string | null, 
+/**
+ * The volume's name.
+ */
+volume: string, 
+/**
+ * When it was made, RFC 3339; empty where the engine does not say.
+ */
+made_at: string, };
+
+/**
+ * A database of an instance.
+ */
+export type Database = { 
+/**
+ * The instance: `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * The database.
+ */
+database: string, };
+
+/**
+ * A database that was made.
+ */
+export type DatabaseMade = { 
+/**
+ * `HOST/NAME`.
+ */
+instance: string, 
+/**
+ * Its name.
+ */
+database: string, 
+/**
+ * The login that owns it.
+ */
+login: string, };
+
+/**
+ * A database as its server lists it.
+ */
+export type DatabaseView = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * `ONLINE`, `RECOVERING`, …
+ */
+state: string, 
+/**
+ * Whether it is SQL Server's own.
+ */
+system: boolean, };
+
+/**
  * One endpoint that the agent holds.
  */
 export type EndpointView = { 
@@ -321,6 +422,32 @@ about: string,
  * What it cannot say.
  */
 limits: Array<string>, };
+
+/**
+ * Operations of the past.
+ */
+export type HistoryView = { 
+/**
+ * Newest first.
+ */
+operations: Array<Past>, 
+/**
+ * Entries that cannot be read: cut off by a crash, or of a newer Berth.
+ */
+unread: number, };
+
+/**
+ * Which operations of the past.
+ */
+export type HistoryWish = { 
+/**
+ * Of one instance: `NAME` or `HOST/NAME`.
+ */
+name: string | null, 
+/**
+ * The last so many; 20 where nobody says.
+ */
+tail: number | null, };
 
 /**
  * A new host. The password or passphrase comes beside the body as `password`, `passphrase`.
@@ -553,6 +680,10 @@ cause: string | null,
  */
 hint: string | null, 
 /**
+ * What a window can offer to do about it: [`berth_core::readiness::Cause::action`].
+ */
+action?: string, 
+/**
  * `127.0.0.1`, as a rule.
  */
 endpoint_host: string, 
@@ -619,7 +750,11 @@ credentials: boolean,
 /**
  * Whether its making was cut off: `up` finishes it, `remove` takes it away.
  */
-unfinished: boolean, };
+unfinished: boolean, 
+/**
+ * When it ends by itself, RFC 3339 on its host's clock.
+ */
+ends_at?: string, };
 
 /**
  * All instances, and the hosts that could not be asked.
@@ -637,6 +772,62 @@ unreached: Array<Unreached>, };
 export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
 
 /**
+ * Kept data that has no instance.
+ */
+export type KeptData = { 
+/**
+ * By host, then name.
+ */
+data: Array<DataView>, 
+/**
+ * Hosts that did not answer, with the reason.
+ */
+unreached: Array<Unreached>, };
+
+/**
+ * A private instance for one command.
+ */
+export type Lease = { 
+/**
+ * What is asked for; its name, data and password file are not the caller's to choose.
+ */
+up: Up, 
+/**
+ * Seconds until it ends in any case.
+ */
+seconds: number, 
+/**
+ * An earlier one whose agent has ended, to hold it further. The password of its login comes beside the body as `password`.
+ */
+again: LeaseId | null, };
+
+/**
+ * What a lease tells while it is held.
+ */
+export type LeaseEvent = { "kind": "making", 
+/**
+ * The lease.
+ */
+lease: LeaseId, 
+/**
+ * To watch or cancel.
+ */
+operation: string, } | { "kind": "ready", 
+/**
+ * The instance.
+ */
+instance: InstanceView, } | { "kind": "over" };
+
+/**
+ * A lease.
+ */
+export type LeaseId = { 
+/**
+ * The instance's id.
+ */
+id: string, };
+
+/**
  * One line of a log.
  */
 export type LogLine = { 
@@ -647,7 +838,15 @@ stream: string,
 /**
  * Without its line end.
  */
-text: string, };
+text: string, 
+/**
+ * When the engine got it, RFC 3339.
+ */
+at?: string, 
+/**
+ * `info`, `warning` or `error`, as far as SQL Server says: [`berth_core::errorlog::Level`].
+ */
+level?: string, };
 
 /**
  * Which part of a log.
@@ -770,6 +969,68 @@ notes: Array<string>,
  * Whether something was made or changed at all.
  */
 changed: boolean, };
+
+/**
+ * An operation that ended.
+ */
+export type Past = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * What it did, in words.
+ */
+title: string, 
+/**
+ * The host's name.
+ */
+host: string | null, 
+/**
+ * The instance's name.
+ */
+instance: string | null, 
+/**
+ * RFC 3339.
+ */
+started_at: string, 
+/**
+ * RFC 3339.
+ */
+ended_at: string, 
+/**
+ * `done`, `failed`, `cancelled`.
+ */
+outcome: string, 
+/**
+ * What went wrong.
+ */
+error: string | null, 
+/**
+ * Its log.
+ */
+steps: Array<PastStep>, };
+
+/**
+ * A line of an operation's log.
+ */
+export type PastStep = { 
+/**
+ * Milliseconds since it began.
+ */
+at_ms: number, 
+/**
+ * As in [`OperationEvent`].
+ */
+phase: string, 
+/**
+ * As in [`OperationEvent`].
+ */
+kind: string, 
+/**
+ * What happened, in words.
+ */
+text: string, };
 
 /**
  * One stretch of a connection string, its secret a hole.
@@ -923,6 +1184,31 @@ works: boolean,
 result: string, };
 
 /**
+ * What to change of an instance.
+ */
+export type Set = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * `4g`.
+ */
+memory: string | null, 
+/**
+ * On 127.0.0.1.
+ */
+port: number | null, 
+/**
+ * What it is called from now on.
+ */
+new_name: string | null, 
+/**
+ * Seconds until it must be ready again; 300 where nobody says.
+ */
+timeout: number | null, };
+
+/**
  * An operation that was started.
  */
 export type Started = { 
@@ -1032,6 +1318,10 @@ data: string | null,
  */
 collation: string | null, 
 /**
+ * T-SQL for a new instance, run as `sa` in its database before it counts as ready; `GO` between batches.
+ */
+init: string | null, 
+/**
  * The licence was accepted in this call.
  */
 accept_eula: boolean, 
@@ -1065,11 +1355,22 @@ export interface Commands {
   "instance.stop": { request: Timed; item: Nothing; response: Started };
   "instance.restart": { request: Timed; item: Nothing; response: Started };
   "instance.remove": { request: InstanceRemove; item: Nothing; response: Started };
+  "instance.set": { request: Set; item: Nothing; response: Started };
+  "instance.reset_password": { request: Timed; item: Nothing; response: Started };
+  "database.list": { request: InstanceName; item: Nothing; response: Array<DatabaseView> };
+  "database.create": { request: Database; item: Nothing; response: DatabaseMade };
+  "database.drop": { request: Database; item: Nothing; response: Nothing };
+  "data.list": { request: InstanceList; item: Nothing; response: KeptData };
+  "data.delete": { request: DataDelete; item: Nothing; response: DataView };
+  "lease.hold": { request: Lease; item: LeaseEvent; response: Nothing };
+  "lease.end": { request: LeaseId; item: Nothing; response: Nothing };
   "instance.logs": { request: Logs; item: LogLine; response: Nothing };
   "instance.stats": { request: InstanceName; item: StatsView; response: Nothing };
   "operation.watch": { request: OperationId; item: OperationEvent; response: Outcome };
   "operation.cancel": { request: OperationId; item: Nothing; response: Nothing };
   "operation.list": { request: Nothing; item: Nothing; response: Array<OperationView> };
+  "operation.retry": { request: OperationId; item: Nothing; response: Started };
+  "operation.history": { request: HistoryWish; item: Nothing; response: HistoryView };
   "connection.formats": { request: Nothing; item: Nothing; response: Array<FormatView> };
   "connection.carriers": { request: Nothing; item: Nothing; response: Array<CarrierView> };
   "connection.show": { request: ConnectionShow; item: Nothing; response: ConnectionView };
