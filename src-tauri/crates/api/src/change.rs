@@ -24,7 +24,11 @@ use crate::{
 };
 
 /// `instance.set`: labels belong to a container for its life, so it is made anew around its data.
-pub(crate) async fn set(berth: &Arc<Berth>, request: dto::Set, _: &Call) -> Result<dto::Started> {
+pub(crate) async fn set(
+    berth: &Arc<Berth>,
+    request: dto::InstanceSet,
+    _: &Call,
+) -> Result<dto::Started> {
     if request.memory.is_none() && request.port.is_none() && request.new_name.is_none() {
         return Err(Error::usage("Nothing was asked to be changed")
             .hint("Say `--memory`, `--port` or `--name`"));

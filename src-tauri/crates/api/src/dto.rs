@@ -256,6 +256,7 @@ pub struct Up {
     pub collation: Option<String>,
     /// T-SQL for a new instance, run as `sa` in its database before it counts as ready; `GO` between batches.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
     pub init: Option<String>,
     /// The licence was accepted in this call.
     #[serde(default)]
@@ -275,7 +276,7 @@ pub struct Up {
 /// What to change of an instance.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-pub struct Set {
+pub struct InstanceSet {
     /// `NAME` or `HOST/NAME`.
     pub name: String,
     /// `4g`.

@@ -188,7 +188,7 @@ commands! {
     /// Starts the operation that removes an instance, its data only when that is said.
     "instance.remove" InstanceRemove(dto::InstanceRemove) streams dto::Nothing, gives dto::Started => crate::life::remove;
     /// Starts the operation that changes an instance's memory, port or name.
-    "instance.set" InstanceSet(dto::Set) streams dto::Nothing, gives dto::Started => crate::change::set;
+    "instance.set" InstanceSet(dto::InstanceSet) streams dto::Nothing, gives dto::Started => crate::change::set;
     /// Starts the operation that gives an instance new passwords.
     "instance.reset_password" InstanceResetPassword(dto::Timed) streams dto::Nothing, gives dto::Started => crate::change::reset_password;
     /// Lists the databases of an instance.

@@ -644,6 +644,31 @@ name: string,
 data: string | null, };
 
 /**
+ * What to change of an instance.
+ */
+export type InstanceSet = { 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * `4g`.
+ */
+memory: string | null, 
+/**
+ * On 127.0.0.1.
+ */
+port: number | null, 
+/**
+ * What it is called from now on.
+ */
+new_name: string | null, 
+/**
+ * Seconds until it must be ready again; 300 where nobody says.
+ */
+timeout: number | null, };
+
+/**
  * An instance.
  */
 export type InstanceView = { 
@@ -1184,31 +1209,6 @@ works: boolean,
 result: string, };
 
 /**
- * What to change of an instance.
- */
-export type Set = { 
-/**
- * `NAME` or `HOST/NAME`.
- */
-name: string, 
-/**
- * `4g`.
- */
-memory: string | null, 
-/**
- * On 127.0.0.1.
- */
-port: number | null, 
-/**
- * What it is called from now on.
- */
-new_name: string | null, 
-/**
- * Seconds until it must be ready again; 300 where nobody says.
- */
-timeout: number | null, };
-
-/**
  * An operation that was started.
  */
 export type Started = { 
@@ -1320,7 +1320,7 @@ collation: string | null,
 /**
  * T-SQL for a new instance, run as `sa` in its database before it counts as ready; `GO` between batches.
  */
-init: string | null, 
+init?: string, 
 /**
  * The licence was accepted in this call.
  */
@@ -1355,7 +1355,7 @@ export interface Commands {
   "instance.stop": { request: Timed; item: Nothing; response: Started };
   "instance.restart": { request: Timed; item: Nothing; response: Started };
   "instance.remove": { request: InstanceRemove; item: Nothing; response: Started };
-  "instance.set": { request: Set; item: Nothing; response: Started };
+  "instance.set": { request: InstanceSet; item: Nothing; response: Started };
   "instance.reset_password": { request: Timed; item: Nothing; response: Started };
   "database.list": { request: InstanceName; item: Nothing; response: Array<DatabaseView> };
   "database.create": { request: Database; item: Nothing; response: DatabaseMade };

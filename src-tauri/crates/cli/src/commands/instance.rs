@@ -273,7 +273,7 @@ pub(crate) async fn remove(session: &Session, name: String, data: Option<String>
     Ok(0)
 }
 
-pub(crate) async fn set(session: &Session, request: dto::Set) -> Result<u8> {
+pub(crate) async fn set(session: &Session, request: dto::InstanceSet) -> Result<u8> {
     let outcome = session.operate::<table::InstanceSet>(&request).await?;
     ended(outcome, "is changed", "stays as it is")
 }

@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
             name,
             timeout,
         } => {
-            let request = berth_api::dto::Set {
+            let request = berth_api::dto::InstanceSet {
                 name: instance,
                 memory,
                 port,
