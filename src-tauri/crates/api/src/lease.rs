@@ -23,7 +23,7 @@ use crate::{
     link::Link,
     passwords::Passwords,
     table::{Call, cancelled},
-    up::{Term, start_leased},
+    up::{Term, begin, check_leased},
 };
 
 /// What a command gets to come back to a new agent.
@@ -168,21 +168,17 @@ async fn make(
         ));
     }
     let id = uuid::Uuid::new_v4().to_string();
-    let end = berth
-        .leases
-        .take(&id, Passwords::default())
-        .ok_or_else(cancelled)?;
     let term = Term {
         id: id.clone(),
         seconds,
     };
-    let (subject, started) = match start_leased(berth, up, term).await {
-        Ok(started) => started,
-        Err(e) => {
-            berth.leases.drop(&id);
-            return Err(e);
-        }
-    };
+    let (subject, wanted) = check_leased(berth, up, term).await?;
+    // From here to `holding` nothing waits: a call that is dropped leaves no lease that nobody ends.
+    let end = berth
+        .leases
+        .take(&id, Passwords::default())
+        .ok_or_else(cancelled)?;
+    let started = begin(berth, wanted).inspect_err(|_| berth.leases.drop(&id))?;
     let mut holding = Holding {
         berth: Arc::clone(berth),
         place: Place {

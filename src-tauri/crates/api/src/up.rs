@@ -172,12 +172,12 @@ pub(crate) async fn start(berth: &Arc<Berth>, request: dto::Up, _: &Call) -> Res
     begin(berth, wanted)
 }
 
-/// The same for an instance that ends by itself. Says where it will be: `HOST/NAME`.
-pub(crate) async fn start_leased(
+/// The wish for an instance that ends by itself, and where it will be: `HOST/NAME`. For [`begin`].
+pub(crate) async fn check_leased(
     berth: &Arc<Berth>,
     request: dto::Up,
     term: Term,
-) -> Result<(String, dto::Started)> {
+) -> Result<(String, Wanted)> {
     let mut wanted = Wanted::check(berth, request).await?;
     let name: String = term.id.chars().take(8).collect();
     let name = format!("run-{name}");
@@ -185,10 +185,11 @@ pub(crate) async fn start_leased(
     wanted.name = Some(name);
     wanted.wish.data = Some(Data::Throwaway);
     wanted.lease = Some(term);
-    Ok((subject, begin(berth, wanted)?))
+    Ok((subject, wanted))
 }
 
-fn begin(berth: &Arc<Berth>, wanted: Wanted) -> Result<dto::Started> {
+/// Starts the operation of a wish.
+pub(crate) fn begin(berth: &Arc<Berth>, wanted: Wanted) -> Result<dto::Started> {
     let subject = match &wanted.name {
         Some(name) => format!("{}/{name}", wanted.host),
         None => format!("{}/{}", wanted.host, uuid::Uuid::new_v4()),
