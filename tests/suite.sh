@@ -10,6 +10,6 @@ if [ "$(uname -s)" = Linux ] && tests/in-namespace.sh true 2>/dev/null; then
 fi
 # The suites run the programs of this tree, which Cargo does not build for another package's tests.
 case " $* " in
-  *berth-tests* | *--workspace*) cargo build --quiet --workspace --bins ;;
+  *berth-tests* | *--workspace*) cargo build --quiet --workspace --exclude berth-app --bins ;;
 esac
 exec cargo nextest run "$@"
