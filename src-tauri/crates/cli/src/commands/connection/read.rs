@@ -32,7 +32,7 @@ pub(super) fn run(c: &Connection, file: &Path) -> Result<u8> {
         out(mended.reveal().expose_secret());
         return Ok(0);
     }
-    let mended = reading.mended(None).map(|text| text.masked()).ok();
+    let mended = reading.mended_masked();
     if c.json.json {
         let mut value = serde_json::to_value(reading.view()).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {

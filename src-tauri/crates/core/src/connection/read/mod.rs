@@ -223,6 +223,20 @@ impl Reading {
         }
     }
 
+    /// The mended string with the password masked; none where it cannot be mended, or where another part of it may be
+    /// the password.
+    #[must_use]
+    pub fn mended_masked(&self) -> Option<String> {
+        let view = self.view();
+        let hidden = [&view.server, &view.user, &view.database, &view.app]
+            .into_iter()
+            .any(|shown| shown.as_deref() == Some(shown::HIDDEN));
+        if hidden {
+            return None;
+        }
+        self.mended(None).ok().map(|text| text.masked())
+    }
+
     /// Everything about it, worst first.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {

@@ -142,6 +142,10 @@ fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
         chunks(inner, braces, &mut pair);
         return pair;
     }
+    if quoting == Quoting::PlainBraces && closer.is_some() {
+        plain_braces(inner, &mut pair);
+        return pair;
+    }
     let Some(closer) = closer else {
         let end = inner.find(';').unwrap_or(inner.len());
         let bare = inner.get(..end).unwrap_or_default();
@@ -218,6 +222,23 @@ fn undoubled(text: &str, closer: char) -> Zeroizing<String> {
         out.push(c);
     }
     out
+}
+
+/// A value that begins with `{` and has no escapes: it ends at the first `;` behind a `}`, and the braces are
+/// taken off only where they stand around all of it.
+fn plain_braces(text: &str, pair: &mut Pair) {
+    let Some(brace) = text.find('}') else {
+        pair.fault = Some(Fault::Open);
+        pair.value = copied(text);
+        return;
+    };
+    let behind = text.get(brace..).unwrap_or_default();
+    let end = brace.saturating_add(behind.find(';').unwrap_or(behind.len()));
+    let whole = text.get(..end).unwrap_or_default().trim_end();
+    let inside = whole.strip_prefix('{').and_then(|v| v.strip_suffix('}'));
+    pair.quoted = inside.is_some();
+    pair.value = copied(inside.unwrap_or(whole));
+    pair.to = pair.from.saturating_add(end);
 }
 
 /// A value of stretches, from the text's first character on.

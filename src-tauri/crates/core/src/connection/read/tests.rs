@@ -26,10 +26,7 @@ fn wrong(reading: &Reading) -> Vec<&Finding> {
 
 /// Everything that a command would print of it.
 fn printed(reading: &Reading) -> String {
-    let mended = reading
-        .mended(None)
-        .map(|text| text.masked())
-        .unwrap_or_default();
+    let mended = reading.mended_masked().unwrap_or_default();
     format!("{:?} {mended}", reading.view())
 }
 
