@@ -299,11 +299,11 @@ fn a_client_of_a_tunnel_waits_for_its_host_and_its_port_stays() {
         let string = string.clone();
         thread::spawn(move || rig::drivers::tiberius(&string, "SELECT 2"))
     };
-    let endpoint = string
-        .split(['=', ';'])
-        .find(|s| s.starts_with("127.0.0.1,"))
+    let port: u16 = string
+        .split(['=', ';', ':', ','])
+        .filter_map(|part| part.parse().ok())
+        .next()
         .unwrap();
-    let port: u16 = endpoint.trim_start_matches("127.0.0.1,").parse().unwrap();
     wait_for("the client to be taken in", NOTICED, || {
         let status = support::status(&world.home)?;
         (status["endpoints"][0]["clients"].as_u64() == Some(1)).then_some(())
@@ -338,44 +338,6 @@ fn a_client_of_a_tunnel_waits_for_its_host_and_its_port_stays() {
     );
     world.host.sshd.start_again();
     world.becomes("connected", HEALED);
-}
-
-#[test]
-fn an_operation_under_way_goes_on_or_ends_with_its_cause() {
-    let Some(host) = LinuxHost::start() else {
-        return;
-    };
-    let Some(world) = World::of(host) else { return };
-    let password = world.home.write("password", "Heal-Passw0rd-24-letters");
-    let file = text(&password);
-    let up = ["up", "orders", "--accept-eula", "--password-file", &file];
-    for pause in [100, 250, 600] {
-        let ran = thread::scope(|scope| {
-            let ran = scope.spawn(|| world.home.berth_with(&up, "", Duration::from_secs(180)));
-            while !ran.is_finished() {
-                thread::sleep(Duration::from_millis(pause));
-                world.host.sshd.cut_connections();
-            }
-            ran.join().unwrap()
-        });
-        assert!(
-            ran.code == 0 || ran.stderr.contains("because:"),
-            "it works, or says why it does not: {} {}",
-            ran.code,
-            ran.stderr
-        );
-        world.becomes("connected", HEALED);
-        let done = world.home.berth(&up).ok();
-        assert_eq!(
-            rig::drivers::tiberius(done.line(), "SELECT 1"),
-            Ok(vec![vec![1.into()]]),
-            "what was cut off is finished by the next"
-        );
-        let _ = world
-            .home
-            .berth(&["remove", "orders", "--data", "delete"])
-            .ok();
-    }
 }
 
 #[test]
@@ -494,19 +456,18 @@ fn a_server_that_allows_one_session_is_enough() {
     world.runtime.block_on(async {
         let mut streams = Vec::new();
         for _ in 0..4 {
-            streams.push(
-                world
-                    .client
-                    .stream::<InstanceLogs>(&request, BTreeMap::new())
-                    .await
-                    .unwrap(),
-            );
-        }
-        for stream in &mut streams {
-            assert!(
-                stream.next().await.unwrap().is_some(),
-                "forwards are no sessions"
-            );
+            // Each with a client of its own: what one of them leaves unread holds up the others of the same client.
+            let client = Client::connect(&Paths::at(world.home.berth_home()), Start::Never)
+                .await
+                .unwrap();
+            let mut lines = client
+                .stream::<InstanceLogs>(&request, BTreeMap::new())
+                .await
+                .unwrap();
+            let first = tokio::time::timeout(Duration::from_secs(60), lines.next()).await;
+            let first = first.unwrap_or_else(|_| panic!("a stream waits for a session"));
+            assert!(first.unwrap().is_some(), "forwards are no sessions");
+            streams.push((client, lines));
         }
     });
     assert!(world.list().unreached.is_empty());

@@ -16,15 +16,15 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// An engine that also listens on a port with TLS; `verify` makes it ask for certificates.
-fn engine(authority: &Authority, pair: &Pair, verify: bool) -> Option<(Dockerd, u16)> {
+/// An engine that also listens on a port with TLS.
+fn engine(authority: &Authority, pair: &Pair) -> Option<(Dockerd, u16)> {
     let port = free_port();
     let at = format!("tcp://127.0.0.1:{port}");
     let (ca, cert, key) = (text(&authority.ca()), text(&pair.cert), text(&pair.key));
     let dockerd = Dockerd::with(&[
         "-H",
         &at,
-        if verify { "--tlsverify" } else { "--tls" },
+        "--tlsverify",
         "--tlscacert",
         &ca,
         "--tlscert",
@@ -55,7 +55,7 @@ fn add(home: &Home, at: &str, ca: &Path, client: &Pair) -> home::Ran {
 fn an_engine_behind_tls_is_a_host_like_any_other() {
     let authority = Authority::new();
     let server = authority.server("server", &["localhost", "127.0.0.1"], 4000);
-    let Some((dockerd, port)) = engine(&authority, &server, true) else {
+    let Some((dockerd, port)) = engine(&authority, &server) else {
         return;
     };
     dockerd.load_sql_image();
@@ -114,7 +114,7 @@ fn an_engine_behind_tls_is_a_host_like_any_other() {
 fn dockers_own_engine_is_understood_when_it_refuses_or_is_refused() {
     let (authority, other) = (Authority::new(), Authority::new());
     let server = authority.server("server", &["localhost"], 4000);
-    let Some((_dockerd, port)) = engine(&authority, &server, true) else {
+    let Some((_dockerd, port)) = engine(&authority, &server) else {
         return;
     };
     let (ours, theirs) = (authority.client("cert"), other.client("cert"));
@@ -161,24 +161,6 @@ fn dockers_own_engine_is_understood_when_it_refuses_or_is_refused() {
         1,
         "nothing was added but the practice host: {hosts}"
     );
-}
-
-#[test]
-fn an_engine_that_asks_nobody_for_a_certificate_is_refused() {
-    let authority = Authority::new();
-    let server = authority.server("server", &["localhost"], 4000);
-    let Some((_dockerd, port)) = engine(&authority, &server, false) else {
-        return;
-    };
-    let home = Home::new();
-    let ran = add(
-        &home,
-        &format!("tcp://localhost:{port}"),
-        &authority.ca(),
-        &authority.client("cert"),
-    )
-    .code(4);
-    assert!(ran.stderr.contains("lets in anybody"), "{}", ran.stderr);
 }
 
 #[test]
@@ -234,7 +216,7 @@ fn hosts_are_taken_from_dockers_contexts() {
     };
     let authority = Authority::new();
     let server = authority.server("server", &["localhost"], 4000);
-    let Some((_dockerd, port)) = engine(&authority, &server, true) else {
+    let Some((_dockerd, port)) = engine(&authority, &server) else {
         return;
     };
     let client = authority.client("cert");

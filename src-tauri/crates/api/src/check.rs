@@ -327,7 +327,14 @@ async fn examine(reached: &Reached, ladder: &[dto::Rung], seen: &mut Seen) -> Re
         seen.fact("ssh", "SSH server", session.server_version());
         seen.fact("sign_in", "Signed in by", session.sign_in_way());
         seen.fact("host_key", "Host key", session.host_key_fingerprint());
-        forwarding(session, &link.route, ladder, seen).await;
+        let linux = if link.os == Os::Linux && !is_windows(session) {
+            linux_probe(session, "/var/run/docker.sock").await
+        } else {
+            None
+        };
+        // A user who may open the socket in a shell and not by a forward is forbidden the forward.
+        let may_open = linux.as_ref().and_then(|l| l.text("socket")) == Some("open");
+        forwarding(session, &link.route, ladder, may_open, seen).await;
         if link.os == Os::Windows {
             if let Some(probe) = windows_probe(session).await {
                 windows(&probe, seen);
@@ -338,7 +345,7 @@ async fn examine(reached: &Reached, ladder: &[dto::Rung], seen: &mut Seen) -> Re
                 "The engine of this Windows machine runs Linux containers",
                 "Switch it to Windows containers: for Docker Desktop `& 'C:\\Program Files\\Docker\\Docker\\DockerCli.exe' -SwitchWindowsEngine`",
             ));
-        } else if let Some(linux) = linux_probe(session, "/var/run/docker.sock").await {
+        } else if let Some(linux) = linux {
             of_linux(&linux, seen);
         }
     }
@@ -417,7 +424,13 @@ fn certificates(tls: &berth_remote::Tls, seen: &mut Seen) {
 }
 
 /// Whether the SSH server forwards what Berth needs.
-async fn forwarding(session: &Session, route: &Route, ladder: &[dto::Rung], seen: &mut Seen) {
+async fn forwarding(
+    session: &Session,
+    route: &Route,
+    ladder: &[dto::Rung],
+    may_open: bool,
+    seen: &mut Seen,
+) {
     // Nothing listens on port 1, so an allowed forward fails in another way than a forbidden one.
     if let Err(e) = session.tcp("127.0.0.1", 1).await
         && e.code() == Code::Refused
@@ -429,9 +442,10 @@ async fn forwarding(session: &Session, route: &Route, ladder: &[dto::Rung], seen
         ));
     }
     if matches!(route, Route::DialStdio(_)) {
-        let refused = ladder
-            .iter()
-            .any(|r| !r.works && r.result.contains("does not allow a tunnel"));
+        let refused = may_open
+            || ladder
+                .iter()
+                .any(|r| !r.works && r.result.contains("does not allow a tunnel"));
         seen.findings.push(if refused {
             Finding::new(
                 Id::SocketForwardingOff,

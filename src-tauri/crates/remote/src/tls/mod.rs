@@ -197,7 +197,7 @@ impl Tls {
 
     /// Opens a connection and asks the engine for a sign of life, so that a refusal of our certificate is known: in
     /// TLS 1.3 an engine says that only after the handshake. Then the same without a certificate, which must not
-    /// work: an engine started with `--tls` and `--tlscacert` asks for one and lets in whoever has none. 20 s more at most.
+    /// work: a server may ask for one and still let in whoever has none. 20 s more at most.
     ///
     /// # Errors
     /// As [`Tls::dial`].
