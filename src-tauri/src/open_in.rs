@@ -177,7 +177,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "name": "orders", "host": "winhost", "format": "adonet", "masked": "…Password=\"••••\"…",
             "server": "127.0.0.1", "port": 14330, "user": user, "database": database,
-            "tls": "", "password_on_stdin": false
+            "carrier": null, "pieces": [], "explained": [], "tls": "", "password_on_stdin": false
         }))
         .expect("the shape of the table")
     }

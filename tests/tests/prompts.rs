@@ -312,14 +312,14 @@ fn what_a_host_asks_beyond_the_password_is_asked_in_its_own_words() {
     let Some(mut terminal) = Terminal::run(&home, &arguments) else {
         return;
     };
-    // The first is Berth's own question, whose answer it can keep.
+    // Berth's own question, whose answer it can keep: it also answers the host's for a password. The code is asked for.
     terminal.wait_for("Password: ");
     terminal.type_in(&format!("{password}\r"));
     terminal.wait_for(&format!(
-        "developer@127.0.0.1:{} asks: Password",
+        "developer@127.0.0.1:{} asks: One-time code",
         sshd.port()
     ));
-    terminal.type_in(&format!("{password}\r"));
+    terminal.type_in("314159\r");
     assert_eq!(terminal.code(), 1, "{}", terminal.shown());
     assert!(
         terminal.shown().contains("found no container engine"),

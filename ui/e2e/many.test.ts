@@ -14,7 +14,7 @@ afterAll(async () => {
 
 const now = new Date().toISOString();
 const hosts: HostLive[] = Array.from({ length: 50 }, (_, n) => ({
-  host: { name: `host${n}`, address: `ssh://ada@host${n}.lab`, os: "windows", route: null, probed_at: null, is_default: n === 0, is_practice: false, sign_in: "agent", host_key: null, reached: null, notes: [] },
+  host: { name: `host${n}`, address: `ssh://ada@host${n}.lab`, os: "windows", route: null, probed_at: null, is_default: n === 0, is_practice: false, sign_in: "agent", host_key: null, reached: null, notes: [], context: null, warning: null, reach: "connected", reach_since: null, reach_cause: null },
   state: "connected",
   since: now,
   seen_at: now,

@@ -144,7 +144,13 @@ pub fn java(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
         .collect();
     let mut command = Command::new(program);
     command
-        .args(["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp"])
+        // Without the file of figures that every Java machine keeps under its process id: in namespaces ids are alike.
+        .args([
+            "-Xshare:auto",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:-UsePerfData",
+            "-cp",
+        ])
         .arg(path.join(":"))
         .arg("org.mozilla.javascript.tools.shell.Main")
         .arg(programs::root().join("tests/drivers/java/open.js"));

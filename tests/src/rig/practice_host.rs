@@ -10,6 +10,8 @@ use tokio::runtime::Runtime;
 /// A running practice host.
 pub struct PracticeHost {
     practice: Option<Practice>,
+    /// Its own for life, as a machine's is: strings and settings name it.
+    port: u16,
     runtime: Option<Runtime>,
     folder: TempDir,
 }
@@ -34,6 +36,7 @@ impl PracticeHost {
         let runtime = Runtime::new().expect("there are threads");
         let mut host = Self {
             practice: None,
+            port: 0,
             runtime: Some(runtime),
             folder,
         };
@@ -43,7 +46,7 @@ impl PracticeHost {
 
     /// Shuts it down and starts it again on the same folder and port, as a reboot of the machine does.
     pub fn reboot(&mut self, faults: &[&str]) {
-        let port = self.port();
+        let port = self.port;
         self.shut_down();
         self.boot(Some(port), faults);
     }
@@ -111,11 +114,11 @@ impl PracticeHost {
             .runtime
             .as_ref()
             .expect("there is a runtime until the drop");
-        self.practice = Some(
-            runtime
-                .block_on(Practice::start(settings))
-                .expect("the practice host starts"),
-        );
+        let practice = runtime
+            .block_on(Practice::start(settings))
+            .expect("the practice host starts");
+        self.port = practice.ssh_address().port();
+        self.practice = Some(practice);
     }
 }
 

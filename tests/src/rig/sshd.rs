@@ -187,6 +187,17 @@ impl Sshd {
         self.folder.path().join("client_key")
     }
 
+    /// Lets every account in with this public key, too.
+    ///
+    /// # Panics
+    /// When a file is not there.
+    pub fn accept(&self, public: &Path) {
+        let path = self.folder.path().join("authorized_keys");
+        let mut keys = fs::read_to_string(&path).expect("the file was made at the start");
+        keys.push_str(&fs::read_to_string(public).expect("a public key can be read"));
+        fs::write(path, keys).expect("the file can be written");
+    }
+
     /// Its Ed25519 host key as OpenSSH writes it: `ssh-ed25519 AAAA…`.
     ///
     /// # Panics

@@ -162,9 +162,12 @@ fn read(path: &Path, passphrase: Option<&Secret>) -> Result<PrivateKey> {
     let file = path.display();
     let text = text(path).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => Error::not_found(format!("There is no key file `{file}`")),
-        io::ErrorKind::InvalidData => {
-            Error::failed(format!("`{file}` is not a private key")).because("it is not text")
-        }
+        io::ErrorKind::InvalidData => Error::failed(format!("`{file}` is not a private key"))
+            // Without words of our own it was the reading that failed, on bytes that are no text.
+            .because(
+                e.get_ref()
+                    .map_or("it is not text".to_owned(), ToString::to_string),
+            ),
         _ => Error::failed(format!("The key file `{file}` cannot be read")).because(e.to_string()),
     })?;
     let kind = kind(&text);

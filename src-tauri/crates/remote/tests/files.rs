@@ -152,7 +152,7 @@ async fn what_cannot_be_transferred_is_told_in_words() {
         .unwrap_err();
     assert_eq!(e.code(), Code::NotFound, "{e}");
     let e = files
-        .upload(&folder.path().join("gone"), "/tmp/x", None)
+        .upload(&folder.path().join("gone"), "/x", None)
         .await
         .unwrap_err();
     assert_eq!(e.code(), Code::NotFound, "{e}");

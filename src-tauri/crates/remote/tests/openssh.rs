@@ -608,6 +608,15 @@ async fn a_reader_that_stands_still_stops_nobody() {
             .await
             .unwrap_or_else(|e| panic!("{lane:?}: {e}"));
         assert_eq!(output.stdout, b"alive\n");
+        // Who reads again before it was cut off gets everything, as is right: so not before its sender has ended.
+        session
+            .exec(
+                "while pgrep -f '[h]ead -c 300000000' >/dev/null; do sleep 0.05; done",
+                None,
+                limits(30),
+            )
+            .await
+            .unwrap_or_else(|e| panic!("{lane:?}: {e}"));
         let mut rest = Vec::new();
         let e = stalled
             .read_to_end(&mut rest)
