@@ -108,13 +108,19 @@ fn key(rest: &str, doubled: bool) -> Option<(String, usize)> {
     None
 }
 
+/// What JavaScript's `trim` takes away: a byte order mark, too, but not the next line of old terminals.
+fn blank_to_javascript(c: char) -> bool {
+    (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}'
+}
+
 fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
     let rest = text.get(from..).unwrap_or_default();
     let blank = |c: char| match quoting {
         Quoting::Braces | Quoting::Brackets => false,
         // Java's `trim`.
         Quoting::BracesTrimmed => c <= ' ',
-        Quoting::Quotes | Quoting::PlainBraces | Quoting::Chunks => c.is_whitespace(),
+        Quoting::PlainBraces => blank_to_javascript(c),
+        Quoting::Quotes | Quoting::Chunks => c.is_whitespace(),
     };
     let inner = rest.trim_start_matches(blank);
     let begin = from.saturating_add(rest.len().saturating_sub(inner.len()));
@@ -234,7 +240,8 @@ fn plain_braces(text: &str, pair: &mut Pair) {
     };
     let behind = text.get(brace..).unwrap_or_default();
     let end = brace.saturating_add(behind.find(';').unwrap_or(behind.len()));
-    let whole = text.get(..end).unwrap_or_default().trim_end();
+    let whole = text.get(..end).unwrap_or_default();
+    let whole = whole.trim_end_matches(blank_to_javascript);
     let inside = whole.strip_prefix('{').and_then(|v| v.strip_suffix('}'));
     pair.quoted = inside.is_some();
     pair.value = copied(inside.unwrap_or(whole));

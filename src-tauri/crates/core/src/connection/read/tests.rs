@@ -534,6 +534,8 @@ proptest! {
         after in prop::sample::select(vec!["", ";Encrypt=True", ";Database=d;Server=h,1433", "@h:1433?encrypt=true", "\"}", "' }", ";;x", "}"]),
         prefix in prop::sample::select(vec!["Server=h,1433;User ID=sa;", "sqlserver://", "jdbc:sqlserver://h:1433;user=sa;", "Driver={ODBC Driver 18 for SQL Server};Server=h,1433;UID=sa;", "{\"server\":\"h\",\"user\":\"sa\",", "sqlcmd -S h -U sa ", ""]),
     ) {
+        // Without any mark before it, what stands where an address has its host is a host.
+        prop_assume!(!(prefix == "sqlserver://" && middle == "Password"));
         let text = format!("{prefix}{before}{middle}Zq7KxV{noise}{after}");
         match super::read(&Secret::from(text.clone()), None) {
             Ok(reading) => {
