@@ -205,3 +205,83 @@ fn what_was_cut_off_is_in_the_history_and_goes_on_when_asked() {
     );
     let _ = home.berth(&["retry", id]).code(3);
 }
+
+/// Data that was there before is nobody's to throw away, however little came of taking it up.
+#[test]
+fn data_taken_up_with_a_wrong_password_outlives_the_removal_of_what_failed() {
+    let host = PracticeHost::start();
+    let home = Home::new();
+    let (right, wrong) = (
+        home.write("right", "R1ght-Passw0rd-of-mine"),
+        home.write("wrong", "Wr0ng-Passw0rd-of-mine"),
+    );
+    let up = |password: &std::path::Path| {
+        let password = password.display().to_string();
+        home.berth_with(
+            &[
+                "up",
+                "shop",
+                "--accept-eula",
+                "--timeout",
+                "30s",
+                "--password-file",
+                &password,
+            ],
+            "",
+            LONG,
+        )
+    };
+    let (address, key, trust) = (
+        host.address(),
+        host.client_key().display().to_string(),
+        host.fingerprint(),
+    );
+    let _ = home
+        .berth(&[
+            "host",
+            "add",
+            "win",
+            &address,
+            "--identity",
+            &key,
+            "--trust-host-key",
+            &trust,
+        ])
+        .ok();
+    let _ = up(&right).ok();
+    let first = string(&home, "shop", &[]);
+    asked(
+        &first,
+        "CREATE TABLE things (n int); INSERT things VALUES (7)",
+    )
+    .unwrap();
+    let _ = home.berth(&["remove", "shop"]).ok();
+
+    let _ = up(&wrong).code(1);
+    let _ = home.berth(&["remove", "shop"]).ok();
+    let kept = home.berth(&["data", "list", "--json"]).ok().json();
+    assert_eq!(
+        kept["data"].as_array().map(Vec::len),
+        Some(1),
+        "data goes only when somebody says so: {kept}"
+    );
+    let _ = up(&right).ok();
+    let things = asked(&string(&home, "shop", &[]), "SELECT n FROM things").unwrap();
+    assert_eq!(things, [[json!(7)]]);
+
+    // And what is written of it is whole, or is no success.
+    let full = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "exec \"$0\" query shop \"SELECT n FROM things\" --csv >/dev/full",
+        ])
+        .arg(rig::programs::built("berth"))
+        .env("BERTH_HOME", home.berth_home())
+        .output()
+        .unwrap();
+    assert_eq!(
+        full.status.code(),
+        Some(1),
+        "half a file must not look like a whole one: {full:?}"
+    );
+}

@@ -86,10 +86,14 @@ pub(crate) async fn run_script(
         None => Ok(()),
         Some(why) => Err(Error::failed("The script of `--init` failed")
             .because(why)
-            .hint(format!(
-                "Mend it; `berth remove {} --data delete` takes away what was made so far",
-                record.name
-            ))),
+            .hint(if record.lease.is_some() {
+                "Mend it; the instance ends with its command".to_owned()
+            } else {
+                format!(
+                    "Mend it; `berth remove {} --data delete` takes away what was made so far",
+                    record.name
+                )
+            })),
     }
 }
 

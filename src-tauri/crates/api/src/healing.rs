@@ -124,9 +124,9 @@ pub(crate) fn moment(seconds: i64) -> String {
         .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// An error in words that fit behind a colon: what happened, and the nearest cause.
+/// An error in words that fit behind a colon: what happened, and what began it.
 pub(crate) fn reason(e: &Error) -> String {
-    match e.causes().first() {
+    match e.causes().last() {
         Some(cause) => format!("{}: {cause}", e.message()),
         None => e.message().to_owned(),
     }

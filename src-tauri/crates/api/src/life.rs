@@ -369,9 +369,11 @@ pub(crate) async fn remove(
                 .because("it is inside the container, which is what `--data throwaway` asked for")
                 .hint("Leave `--data keep` out to remove both"));
             }
-            // What was never finished holds nothing of anyone's.
-            let delete =
-                delete.unwrap_or(found.labels.data == Data::Throwaway || found.record.unfinished);
+            // What was never finished holds nothing of anyone's, unless its data was there before.
+            let delete = delete.unwrap_or(
+                found.labels.data == Data::Throwaway
+                    || (found.record.unfinished && found.record.fresh_data),
+            );
             if !delete {
                 bring_down(&berth, &found, &operation).await?;
             }

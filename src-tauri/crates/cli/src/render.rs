@@ -8,12 +8,24 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 /// Prints a line to standard output. A reader that went away ends the command quietly, as `head` expects.
 pub(crate) fn out(text: impl AsRef<str>) {
+    let mut line = text.as_ref().as_bytes().to_vec();
+    line.push(b'\n');
+    write(&line);
+}
+
+/// Prints bytes to standard output, as [`out`] does.
+pub(crate) fn write(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    if writeln!(stdout, "{}", text.as_ref())
-        .and_then(|()| stdout.flush())
-        .is_err()
-    {
-        std::process::exit(0);
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        // A file that is not whole must not look like one that is.
+        Err(e) => {
+            note(format!(
+                "error: The output could not be written\n  because: {e}"
+            ));
+            std::process::exit(1);
+        }
     }
 }
 

@@ -421,7 +421,7 @@ impl Cause {
             Self::Processor => "Take an image for the host's processor; SQL Server's images are for x86-64 only".into(),
             Self::Seeding => "Look at the space on the host and at `berth logs`, then remove the instance and make it again".into(),
             Self::Corrupt { .. } => "Its files are damaged: restore a backup into a new instance; `berth logs` shows what SQL Server says".into(),
-            Self::LoginRefused { .. } => "The data has another password than this machine knows; `berth reset-password` makes a new one".into(),
+            Self::LoginRefused { .. } => "The data has another password than this machine knows: `berth reset-password` makes a new one. Where the password is in a file, `berth remove NAME --data keep` and `berth up NAME --password-file` with the right one".into(),
             Self::Database { .. } => "`berth logs` shows what SQL Server says about it".into(),
             Self::Exited { .. } => "`berth logs` shows the whole log".into(),
             Self::NotInTime { .. } => "Give it longer with `--timeout 10m`, or look at `berth logs`".into(),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, Read, Write},
+    io::{IsTerminal, Read},
     path::PathBuf,
 };
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     args::Query,
-    render::{self, note, out},
+    render::{self, note, out, write},
     session::{Session, interrupted},
 };
 
@@ -242,9 +242,7 @@ impl Csv {
         let bytes = writer
             .into_inner()
             .map_err(|e| Error::failed("A row cannot be written as CSV").because(e.to_string()))?;
-        if std::io::stdout().lock().write_all(&bytes).is_err() {
-            std::process::exit(0);
-        }
+        write(&bytes);
         Ok(())
     }
 }
@@ -295,9 +293,7 @@ struct Json {
 
 impl Json {
     fn raw(&self, text: &str) {
-        if std::io::stdout().lock().write_all(text.as_bytes()).is_err() {
-            std::process::exit(0);
-        }
+        write(text.as_bytes());
     }
 
     fn close(&mut self) {
