@@ -491,6 +491,26 @@ fn the_longest_texts_are_read_without_growing() {
     }
 }
 
+#[test]
+fn a_password_with_an_at_sign_and_a_slash_is_no_host() {
+    for text in [
+        "sqlserver://sa:P@Zq7KxV/w0rd@db.example.com:1433?database=x",
+        "sqlserver://sa:P@a/Zq7KxV@db.example.com:1433?database=x",
+        "mssql+pymssql://sa:P@Zq7KxV/w0rd@db.example.com:1433/x",
+        "mssql+pyodbc://sa:P@a/Zq7KxV@db.example.com:1433/x?driver=ODBC+Driver+18+for+SQL+Server",
+        "sqlserver://sa:P@Zq7KxV?w0rd@db.example.com:1433?database=x",
+    ] {
+        match super::read(&Secret::from(text), None) {
+            Ok(reading) => assert!(
+                !printed(&reading).contains("Zq7KxV"),
+                "{text}: {}",
+                printed(&reading)
+            ),
+            Err(e) => assert!(!format!("{e:?}").contains("Zq7KxV"), "{text}: {e:?}"),
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 

@@ -27,10 +27,13 @@ pub(super) fn read(rest: &str, client: &'static Client) -> Found {
     let mut found = Found::default();
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    // No path and no keyword holds an `@` as it is: then the password holds one, and what ended the login as well.
+    let late =
+        tail.split('=').next().is_some_and(|t| t.contains('@')) && !tail.contains("odbc_connect=");
     let (login, host, tail) = match authority.rsplit_once('@') {
-        Some((login, host)) => (Some(login), host, tail),
+        Some((login, host)) if !late => (Some(login), host, tail),
         // A raw `/`, `?` or `#` in the password cuts the login off: the real `@` comes later.
-        None if tail.contains('@') && !tail.contains("odbc_connect=") => {
+        _ if tail.contains('@') && !tail.contains("odbc_connect=") => {
             found.findings.push(Finding::wrong(
                 "The password holds a `/`, `?` or `#` as it is: the client takes what stands before it for the host",
                 "Percent-encode the user and the password",
@@ -41,7 +44,7 @@ pub(super) fn read(rest: &str, client: &'static Client) -> Found {
                 None => (None, "", ""),
             }
         }
-        None => (None, authority, tail),
+        _ => (None, authority, tail),
     };
     if let Some(login) = login {
         // A login without `:` that was cut off may be the password's.
