@@ -3,7 +3,10 @@
 //! fetched by the script itself from `berth`.
 
 use berth_api::dto::ConnectionView;
-use berth_core::{Error, Result};
+use berth_core::{
+    Error, Result,
+    connection::{percent_encoded, shell_word as sh},
+};
 
 /// What to do for one program.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,25 +113,9 @@ pub(crate) fn plan(tool: &str, to: &ConnectionView, berth: &str) -> Result<Plan>
     }
 }
 
-/// Everything but letters and digits percent-encoded, two times.
+/// Percent-encoded two times.
 fn twice(text: &str) -> String {
-    encode(&encode(text))
-}
-
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(b).to_string()
-            }
-            _ => format!("%{b:02X}"),
-        })
-        .collect()
-}
-
-/// One word for a POSIX shell.
-fn sh(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
+    percent_encoded(&percent_encoded(text))
 }
 
 /// What DataGrip and Rider import from the clipboard.

@@ -17,7 +17,7 @@ use berth_core::{
 };
 use berth_engine::{Container, Inspect, LogOptions, LogStream, RunState};
 use berth_store::{InstanceRecord, Instances};
-use chrono::{DateTime, FixedOffset};
+use chrono::DateTime;
 use futures_util::{StreamExt, future::join_all};
 use tokio::time::timeout;
 
@@ -34,8 +34,6 @@ use crate::{
 
 /// How much of a log is read for a cause.
 const LOG_TAIL: u64 = 80;
-/// How long a log that is followed waits for an event of its instance before it looks.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long one host may take to answer in a list.
 const LIST_LIMIT: Duration = Duration::from_secs(15);
 
@@ -617,65 +615,22 @@ pub(crate) async fn logs(
         let at = chrono::Utc::now().timestamp() - i64::try_from(seconds).unwrap_or(i64::MAX / 2);
         u32::try_from(at.max(0)).unwrap_or(u32::MAX)
     });
-    let mut options = LogOptions {
+    let options = LogOptions {
         follow: request.follow,
         since,
         tail: request.tail.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         timestamps: true,
     };
-    let link = found.link;
-    let mut container = found.container;
-    // When the last line came that was handed on: an engine is asked by whole seconds, and tells some lines again.
-    let mut last: Option<DateTime<FixedOffset>> = None;
+    let mut lines = resume::logs(berth, found.link, &id, &found.container.id, options);
     loop {
-        let told = last;
-        let mut lines = resume::logs(berth, Arc::clone(&link), &container.id, options);
-        loop {
-            let line = tokio::select! {
-                line = lines.next() => line,
-                () = call.cancel.cancelled() => return Err(cancelled()),
-            };
-            let Some(line) = line.transpose()? else { break };
-            let at = line
-                .time
-                .as_deref()
-                .and_then(|t| DateTime::parse_from_rfc3339(t).ok());
-            if at.is_some() && at <= told {
-                continue;
-            }
-            last = at.or(last);
-            call.send(&line_view(line)).await?;
-        }
-        if !request.follow {
-            return Ok(dto::Nothing {});
-        }
-        // It ended, which is no end for who follows it: it may be started again, or made anew.
-        container = match started_again(&link, &id, call).await? {
-            Some(container) => container,
-            None => return Ok(dto::Nothing {}),
-        };
-        options.tail = None;
-        options.since = last.and_then(|t| u32::try_from(t.timestamp()).ok());
-    }
-}
-
-/// Waits until an instance runs again; `None` where it is gone.
-async fn started_again(link: &Link, id: &str, call: &Call) -> Result<Option<Container>> {
-    let filter = format!("{}={id}", label::ID);
-    let mut events = link.streaming().await?.events(None, Some(&filter));
-    loop {
-        match link.container_of(id).await? {
-            None => return Ok(None),
-            Some(container) if container.state == RunState::Running => return Ok(Some(container)),
-            Some(_) => {}
-        }
-        tokio::select! {
-            // An event wakes; where one is lost, a look now and then does.
-            event = timeout(LOOK_AGAIN, events.next()) => if let Ok(None) = event {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            },
+        let line = tokio::select! {
+            line = lines.next() => line,
             () = call.cancel.cancelled() => return Err(cancelled()),
-        }
+        };
+        let Some(line) = line.transpose()? else {
+            return Ok(dto::Nothing {});
+        };
+        call.send(&line_view(line)).await?;
     }
 }
 

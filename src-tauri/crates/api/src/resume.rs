@@ -6,9 +6,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use berth_core::{Code, Error, Result, label, reach};
-use berth_engine::{Answers, Event, EventKind, LogLine, LogOptions};
+use berth_engine::{Answers, Container, Event, EventKind, LogLine, LogOptions, RunState};
 use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     Berth, dto,
@@ -19,6 +19,9 @@ use crate::{
 
 /// How long a stream waits for its host to come back.
 const WAIT: Duration = Duration::from_secs(600);
+
+/// How long a log that is followed waits for an event of its instance before it looks.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Where a log was broken off, by the engine's own times.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -110,15 +113,18 @@ impl Patience {
     }
 }
 
-/// A container's log. One that is followed goes on after a break, without a gap or a repeat; one that is not ends in the error.
+/// The log of an instance, from its `container` on. One that is followed goes on after a break and after the instance was
+/// started again or made anew, without a gap or a repeat, until it is gone; one that is not ends in the error.
 pub(crate) fn logs(
     berth: &Arc<Berth>,
     link: Arc<Link>,
+    instance: &str,
     container: &str,
     options: LogOptions,
 ) -> Answers<LogLine> {
     struct Reading {
         link: Arc<Link>,
+        instance: String,
         container: String,
         options: LogOptions,
         lines: Option<Answers<LogLine>>,
@@ -129,6 +135,7 @@ pub(crate) fn logs(
     let start = Reading {
         patience: Patience::new(berth.states.of(&link.host)),
         link,
+        instance: instance.to_owned(),
         container: container.to_owned(),
         options,
         lines: None,
@@ -160,7 +167,7 @@ pub(crate) fn logs(
                 while let Some(line) = lines.next().await.transpose()? {
                     let is_new = line.time.as_deref().is_none_or(|time| at.seam.is_new(time));
                     if is_new {
-                        return Ok(Some(line));
+                        return Ok(Some(Some(line)));
                     }
                 }
                 if !at.options.follow {
@@ -168,19 +175,25 @@ pub(crate) fn logs(
                 }
                 // The end of a followed log is the end of its container; an engine that goes down ends it just so.
                 let about = at.link.engine.inspect(&at.container).await?;
-                if about.state.status == berth_engine::RunState::Running {
+                if about.state.status == RunState::Running {
                     return Err(Error::new(
                         Code::Unreachable,
                         "The engine ended the log of a container that runs",
                     ));
                 }
-                Ok(None)
+                // It ended, which is no end for who follows it.
+                let Some(again) = started_again(&at.link, &at.instance).await? else {
+                    return Ok(None);
+                };
+                at.container = again.id;
+                Ok(Some(None))
             };
             match step.await {
-                Ok(Some(line)) => {
+                Ok(Some(Some(line))) => {
                     at.patience.rewarded();
                     return Some((Ok(line), at));
                 }
+                Ok(Some(None)) => at.lines = None,
                 Ok(None) => return None,
                 Err(e) => {
                     at.lines = None;
@@ -198,6 +211,23 @@ pub(crate) fn logs(
         }
     })
     .boxed()
+}
+
+/// Waits until an instance runs again; `None` where it is gone.
+async fn started_again(link: &Link, id: &str) -> Result<Option<Container>> {
+    let filter = format!("{}={id}", label::ID);
+    let mut events = link.streaming().await?.events(None, Some(&filter));
+    loop {
+        match link.container_of(id).await? {
+            None => return Ok(None),
+            Some(container) if container.state == RunState::Running => return Ok(Some(container)),
+            Some(_) => {}
+        }
+        // An event wakes; where one is lost, or none can come any more, a look now and then does.
+        if let Ok(None) = timeout(LOOK_AGAIN, events.next()).await {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
 }
 
 /// What was already told of the latest moment.

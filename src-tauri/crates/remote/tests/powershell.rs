@@ -51,8 +51,8 @@ fn tools() -> Option<PathBuf> {
 
 fn played() -> Option<Sshd> {
     let tools = tools()?;
-    let sshd = Sshd::start(&format!(
-        "SetEnv PATH={}:/usr/bin:/bin PRACTICE_ROOT={{folder}}/windows PRACTICE_WORLD={{folder}}/world.ps1 NUMBER_OF_PROCESSORS=4 PROCESSOR_ARCHITECTURE=AMD64",
+    let sshd = Sshd::with_environment(&format!(
+        "PATH={}:/usr/bin:/bin PRACTICE_ROOT={{folder}}/windows PRACTICE_WORLD={{folder}}/world.ps1 NUMBER_OF_PROCESSORS=4 PROCESSOR_ARCHITECTURE=AMD64",
         tools.display(),
     ))?;
     fs::create_dir_all(sshd.at("windows/C")).unwrap();
@@ -145,7 +145,7 @@ async fn answers_failures_and_input_travel_whole() {
 
 #[tokio::test]
 async fn a_host_without_powershell_says_so() {
-    let Some(sshd) = Sshd::start("SetEnv PATH=/nowhere") else {
+    let Some(sshd) = Sshd::with_environment("PATH=/nowhere") else {
         return;
     };
     let session = sshd.session(Lane::Control).await;

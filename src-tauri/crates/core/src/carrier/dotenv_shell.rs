@@ -1,8 +1,8 @@
 //! A line that a POSIX shell sources: direnv's `.envrc`, `. ./.env`, with or without `set -a`.
 
-use super::{Carrier, Naming, encode};
+use super::{Carrier, Naming};
 use crate::Result;
-use crate::connection::Text;
+use crate::connection::{Text, quote};
 
 /// See the module.
 pub(super) struct DotenvShell;
@@ -30,6 +30,6 @@ impl Carrier for DotenvShell {
 
     fn put(&self, text: &Text, name: Option<&str>) -> Result<Text> {
         let open = format!("export {}='", name.unwrap_or_default());
-        Ok(text.carried((&open, "'"), encode::shell))
+        Ok(text.carried((&open, "'"), quote::shell_inner))
     }
 }

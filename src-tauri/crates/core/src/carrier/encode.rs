@@ -45,16 +45,6 @@ pub(super) fn escaped_lines(text: &str, special: &str) -> Zeroizing<String> {
     })
 }
 
-/// The inside of a single-quoted word of a POSIX shell. The quotes are closed and opened again after a line
-/// break: at a prompt of bash a line that begins with `^` changes the one before, between quotes too.
-pub(super) fn shell(text: &str) -> Zeroizing<String> {
-    each(text, 4, |c, out| match c {
-        '\'' => out.push_str("'\\''"),
-        '\n' => out.push_str("\n''"),
-        c => out.push(c),
-    })
-}
-
 /// The inside of a double-quoted string that JSON, YAML 1.1 and 1.2 and TOML read alike, where the
 /// characters of `more` are escaped too. Nothing is written as a pair of surrogates: that is one
 /// character to JSON and none to the others. What YAML does not call printable is escaped.
@@ -99,7 +89,7 @@ mod tests {
         fn no_encoder_outgrows_its_room(text: String) {
             for (encoded, most) in [
                 (raw(&text), 1), (escaped(&text, "a'"), 2), (escaped_lines(&text, "a'"), 2),
-                (shell(&text), 4), (quoted(&text, "<"), 6),
+                (crate::connection::quote::shell_inner(&text), 4), (quoted(&text, "<"), 6),
             ] {
                 prop_assert!(encoded.len() <= text.len() * most, "the buffer moved and left a secret behind");
             }

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{Carrier, Naming, encode, refuse};
 use crate::Result;
-use crate::connection::Text;
+use crate::connection::{Text, quote};
 use crate::secret::ExposeSecret;
 
 /// See the module.
@@ -57,7 +57,7 @@ impl Carrier for GithubActions {
                 '%' => out.push_str("%25"),
                 c => out.push(c),
             });
-            encode::shell(&data)
+            quote::shell_inner(&data)
         };
         // The password by itself too: a tool may print it without the string around it.
         let mut script = text.carried(("printf '::add-mask::%s\\n' '", "'\n"), command);
@@ -70,7 +70,7 @@ impl Carrier for GithubActions {
                 &format!("printf '{name}<<{END}\\n%s\\n{END}\\n' '"),
                 "' >> \"$GITHUB_ENV\"",
             ),
-            encode::shell,
+            quote::shell_inner,
         );
         Ok(script.append(set))
     }

@@ -1,9 +1,9 @@
 //! A word of a POSIX shell: `'…'`, with `'` as `'\''` (POSIX.1-2024, Shell 2.2.2). Between single
 //! quotes nothing is expanded, in bash and zsh not even the history.
 
-use super::{Carrier, Naming, encode};
+use super::{Carrier, Naming};
 use crate::Result;
-use crate::connection::Text;
+use crate::connection::{Text, quote};
 
 /// See the module.
 pub(super) struct Sh;
@@ -33,7 +33,7 @@ impl Carrier for Sh {
 
     fn put(&self, text: &Text, name: Option<&str>) -> Result<Text> {
         let open = name.map_or_else(|| "'".to_owned(), |name| format!("export {name}='"));
-        Ok(text.carried((&open, "'"), encode::shell))
+        Ok(text.carried((&open, "'"), quote::shell_inner))
     }
 }
 

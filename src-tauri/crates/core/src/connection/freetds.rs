@@ -68,10 +68,10 @@ impl Format for FreeTds {
             .part(
                 Part::Server,
                 // An IPv6 address without brackets, as for ODBC.
-                format!("-H {} -p {}", quote::shell(&parts.host), parts.port),
+                format!("-H {} -p {}", quote::shell_word(&parts.host), parts.port),
             )
             .plain(" ")
-            .part(Part::User, format!("-U {}", quote::shell(&parts.user)))
+            .part(Part::User, format!("-U {}", quote::shell_word(&parts.user)))
             .plain(" ")
             .part(
                 Part::Own("the password is the first line of standard input"),
@@ -80,14 +80,15 @@ impl Format for FreeTds {
             .plain(" ")
             .part(Part::Own("the bytes of this line are UTF-8"), "-J UTF-8");
         if let Some(database) = &parts.database {
-            text = text
-                .plain(" ")
-                .part(Part::Database, format!("-D {}", quote::shell(database)));
+            text = text.plain(" ").part(
+                Part::Database,
+                format!("-D {}", quote::shell_word(database)),
+            );
         }
         if let Some(app) = &parts.app {
             text = text
                 .plain(" ")
-                .part(Part::App, format!("-a {}", quote::shell(app)));
+                .part(Part::App, format!("-a {}", quote::shell_word(app)));
         }
         Ok(text.with_input(password))
     }

@@ -2,9 +2,8 @@
 //!
 //! JSON, which is JavaScript too. The object and not the URL: Knex reads a URL's port as text, and tedious refuses it.
 
-use super::{Card, Flags, Format, Language, Part, Parts, Shape, Text, quote, tedious};
+use super::{Card, Flags, Format, Language, Parts, Shape, Text, tedious};
 use crate::Result;
-use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Knex;
@@ -30,37 +29,14 @@ impl Format for Knex {
     }
 
     fn compose(&self, parts: &Parts) -> Result<Text> {
-        let options = tedious::options(self, parts, false)?;
-        let mut text = Text::new()
-            .plain(r#"{"client":"mssql","connection":{"#)
-            .part(
-                Part::Server,
-                format!(
-                    "\"server\":{},\"port\":{}",
-                    quote::json(&parts.host),
-                    parts.port
-                ),
-            )
-            .plain(",");
-        if let Some(database) = &parts.database {
-            text = text
-                .part(
-                    Part::Database,
-                    format!("\"database\":{}", quote::json(database)),
-                )
-                .plain(",");
-        }
-        Ok(text
-            .part(Part::User, format!("\"user\":{}", quote::json(&parts.user)))
-            .plain(",")
-            .password(
-                "\"password\":\"",
-                &quote::json_inner(parts.password.expose_secret()),
-                "\"",
-            )
-            .plain(r#","options":{"#)
-            .append(options)
-            .plain("}}}"))
+        let names = tedious::Names {
+            open: r#"{"client":"mssql","connection":{"#,
+            host: "server",
+            user: "user",
+            options: r#","options":{"#,
+            close: "}}}",
+        };
+        tedious::object(self, parts, &names)
     }
 }
 

@@ -22,7 +22,7 @@
 mod input;
 mod options;
 mod parts;
-mod quote;
+pub(crate) mod quote;
 pub mod read;
 mod text;
 
@@ -31,6 +31,7 @@ mod testing;
 
 pub use input::LONGEST_INPUT;
 pub use parts::{Parts, Rung, Setting, Tls};
+pub use quote::{percent_encoded, shell_word};
 pub use text::{Explained, PieceView, Text};
 
 use adonet::AdoNet;

@@ -3,9 +3,8 @@
 //! JSON, which is JavaScript too. Every value can be said here. Prisma 7's adapter takes the same object:
 //! `new PrismaMssql({…})`.
 
-use super::{Card, Flags, Format, Language, Part, Parts, Shape, Text, quote, tedious};
+use super::{Card, Flags, Format, Language, Parts, Shape, Text, tedious};
 use crate::Result;
-use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct MssqlConfig;
@@ -31,37 +30,14 @@ impl Format for MssqlConfig {
     }
 
     fn compose(&self, parts: &Parts) -> Result<Text> {
-        let options = tedious::options(self, parts, false)?;
-        let mut text = Text::new()
-            .plain("{")
-            .part(
-                Part::Server,
-                format!(
-                    "\"server\":{},\"port\":{}",
-                    quote::json(&parts.host),
-                    parts.port
-                ),
-            )
-            .plain(",");
-        if let Some(database) = &parts.database {
-            text = text
-                .part(
-                    Part::Database,
-                    format!("\"database\":{}", quote::json(database)),
-                )
-                .plain(",");
-        }
-        Ok(text
-            .part(Part::User, format!("\"user\":{}", quote::json(&parts.user)))
-            .plain(",")
-            .password(
-                "\"password\":\"",
-                &quote::json_inner(parts.password.expose_secret()),
-                "\"",
-            )
-            .plain(",\"options\":{")
-            .append(options)
-            .plain("}}"))
+        let names = tedious::Names {
+            open: "{",
+            host: "server",
+            user: "user",
+            options: r#","options":{"#,
+            close: "}}",
+        };
+        tedious::object(self, parts, &names)
     }
 }
 

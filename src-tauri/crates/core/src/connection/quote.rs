@@ -78,21 +78,29 @@ pub(super) fn percent(text: &str) -> Zeroizing<String> {
     out
 }
 
-/// The inside of a single-quoted word of a POSIX shell.
-pub(super) fn shell_inner(text: &str) -> Zeroizing<String> {
+/// [`percent`] of what is no secret.
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
+    percent(text).to_string()
+}
+
+/// The inside of a single-quoted word of a POSIX shell. The quotes are closed and opened again after a line
+/// break: at a prompt of bash a line that begins with `^` changes the one before, between quotes too.
+pub(crate) fn shell_inner(text: &str) -> Zeroizing<String> {
     let mut out = room(text, 4);
     for c in text.chars() {
-        if c == '\'' {
-            out.push_str("'\\''");
-        } else {
-            out.push(c);
+        match c {
+            '\'' => out.push_str("'\\''"),
+            '\n' => out.push_str("\n''"),
+            c => out.push(c),
         }
     }
     out
 }
 
-/// A whole word of a POSIX shell, always quoted.
-pub(super) fn shell(text: &str) -> String {
+/// A whole word of a POSIX shell, always quoted, for what is no secret.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
     format!("'{}'", shell_inner(text).as_str())
 }
 

@@ -3,9 +3,8 @@
 //! JSON, which is JavaScript too. Sequelize trusts any certificate unless it is told otherwise; what tedious is to
 //! know goes through `dialectOptions`.
 
-use super::{Card, Flags, Format, Language, Part, Parts, Shape, Text, quote, tedious};
+use super::{Card, Flags, Format, Language, Parts, Shape, Text, tedious};
 use crate::Result;
-use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct Sequelize;
@@ -31,40 +30,14 @@ impl Format for Sequelize {
     }
 
     fn compose(&self, parts: &Parts) -> Result<Text> {
-        let options = tedious::options(self, parts, false)?;
-        let mut text = Text::new()
-            .plain(r#"{"dialect":"mssql","#)
-            .part(
-                Part::Server,
-                format!(
-                    "\"host\":{},\"port\":{}",
-                    quote::json(&parts.host),
-                    parts.port
-                ),
-            )
-            .plain(",");
-        if let Some(database) = &parts.database {
-            text = text
-                .part(
-                    Part::Database,
-                    format!("\"database\":{}", quote::json(database)),
-                )
-                .plain(",");
-        }
-        Ok(text
-            .part(
-                Part::User,
-                format!("\"username\":{}", quote::json(&parts.user)),
-            )
-            .plain(",")
-            .password(
-                "\"password\":\"",
-                &quote::json_inner(parts.password.expose_secret()),
-                "\"",
-            )
-            .plain(r#","dialectOptions":{"options":{"#)
-            .append(options)
-            .plain("}}}"))
+        let names = tedious::Names {
+            open: r#"{"dialect":"mssql","#,
+            host: "host",
+            user: "username",
+            options: r#","dialectOptions":{"options":{"#,
+            close: "}}}",
+        };
+        tedious::object(self, parts, &names)
     }
 }
 

@@ -74,7 +74,7 @@ impl Format for Sqlcmd {
                 if go::is_certificate_file(certificate_file)
                     && !certificate_file.starts_with('-') =>
             {
-                format!("-N -J {}", quote::shell(certificate_file))
+                format!("-N -J {}", quote::shell_word(certificate_file))
             }
             Tls::Pinned { .. } => {
                 return Err(refuse(
@@ -104,15 +104,16 @@ impl Format for Sqlcmd {
                 Part::Server,
                 format!(
                     "-S {}",
-                    quote::shell(&format!("tcp:{},{}", parts.bracketed_host(), parts.port))
+                    quote::shell_word(&format!("tcp:{},{}", parts.bracketed_host(), parts.port))
                 ),
             )
             .plain(" ")
-            .part(Part::User, format!("-U {}", quote::shell(&parts.user)));
+            .part(Part::User, format!("-U {}", quote::shell_word(&parts.user)));
         if let Some(database) = &parts.database {
-            text = text
-                .plain(" ")
-                .part(Part::Database, format!("-d {}", quote::shell(database)));
+            text = text.plain(" ").part(
+                Part::Database,
+                format!("-d {}", quote::shell_word(database)),
+            );
         }
         Ok(text.plain(" ").part(parts.tls_part(), tls))
     }

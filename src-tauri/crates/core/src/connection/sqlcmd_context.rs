@@ -64,7 +64,7 @@ impl Format for SqlcmdContext {
                 .collect();
             format!(
                 "# The database is not part of a context: sqlcmd -d {}\n",
-                quote::shell(&shown)
+                quote::shell_word(&shown)
             )
         });
         Ok(Text::new()

@@ -66,8 +66,59 @@ impl Format for Tedious {
     }
 }
 
+/// How a package over tedious names what it passes on.
+pub(super) struct Names {
+    /// What stands before the first name.
+    pub(super) open: &'static str,
+    pub(super) host: &'static str,
+    pub(super) user: &'static str,
+    /// What stands between the password and tedious' own options.
+    pub(super) options: &'static str,
+    /// What closes them and all the rest.
+    pub(super) close: &'static str,
+}
+
+/// The object of a package over tedious: host, port, database and login by its names, the rest in tedious' words.
+pub(super) fn object(by: &dyn Format, parts: &Parts, names: &Names) -> Result<Text> {
+    let options = options(by, parts, false)?;
+    let mut text = Text::new()
+        .plain(names.open)
+        .part(
+            Part::Server,
+            format!(
+                "\"{}\":{},\"port\":{}",
+                names.host,
+                quote::json(&parts.host),
+                parts.port
+            ),
+        )
+        .plain(",");
+    if let Some(database) = &parts.database {
+        text = text
+            .part(
+                Part::Database,
+                format!("\"database\":{}", quote::json(database)),
+            )
+            .plain(",");
+    }
+    Ok(text
+        .part(
+            Part::User,
+            format!("\"{}\":{}", names.user, quote::json(&parts.user)),
+        )
+        .plain(",")
+        .password(
+            "\"password\":\"",
+            &quote::json_inner(parts.password.expose_secret()),
+            "\"",
+        )
+        .plain(names.options)
+        .append(options)
+        .plain(names.close))
+}
+
 /// The inside of tedious' `options`, as every package over tedious passes them on: database, TLS, application name, time.
-pub(super) fn options(by: &dyn Format, parts: &Parts, database: bool) -> Result<Text> {
+fn options(by: &dyn Format, parts: &Parts, database: bool) -> Result<Text> {
     let tls = match &parts.tls {
         Tls::Unverified => r#""trustServerCertificate":true"#.to_owned(),
         Tls::Verified { ca_file: None } => r#""trustServerCertificate":false"#.to_owned(),

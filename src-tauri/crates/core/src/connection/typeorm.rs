@@ -2,9 +2,8 @@
 //!
 //! JSON, which is JavaScript too. TypeORM hands `options` to `mssql`, and that to tedious.
 
-use super::{Card, Flags, Format, Language, Part, Parts, Shape, Text, quote, tedious};
+use super::{Card, Flags, Format, Language, Parts, Shape, Text, tedious};
 use crate::Result;
-use crate::secret::ExposeSecret;
 
 /// See the module.
 pub(super) struct TypeOrm;
@@ -30,40 +29,14 @@ impl Format for TypeOrm {
     }
 
     fn compose(&self, parts: &Parts) -> Result<Text> {
-        let options = tedious::options(self, parts, false)?;
-        let mut text = Text::new()
-            .plain(r#"{"type":"mssql","#)
-            .part(
-                Part::Server,
-                format!(
-                    "\"host\":{},\"port\":{}",
-                    quote::json(&parts.host),
-                    parts.port
-                ),
-            )
-            .plain(",");
-        if let Some(database) = &parts.database {
-            text = text
-                .part(
-                    Part::Database,
-                    format!("\"database\":{}", quote::json(database)),
-                )
-                .plain(",");
-        }
-        Ok(text
-            .part(
-                Part::User,
-                format!("\"username\":{}", quote::json(&parts.user)),
-            )
-            .plain(",")
-            .password(
-                "\"password\":\"",
-                &quote::json_inner(parts.password.expose_secret()),
-                "\"",
-            )
-            .plain(r#","options":{"#)
-            .append(options)
-            .plain("}}"))
+        let names = tedious::Names {
+            open: r#"{"type":"mssql","#,
+            host: "host",
+            user: "username",
+            options: r#","options":{"#,
+            close: "}}",
+        };
+        tedious::object(self, parts, &names)
     }
 }
 

@@ -65,7 +65,16 @@ impl Sshd {
         Self::with_host_keys(more, &["ed25519"])
     }
 
+    /// With variables, `NAME=VALUE` and blanks between, that its commands have besides a home of their own.
+    pub fn with_environment(environment: &str) -> Option<Self> {
+        Self::made("", &["ed25519"], environment)
+    }
+
     pub fn with_host_keys(more: &str, kinds: &[&str]) -> Option<Self> {
+        Self::made(more, kinds, "")
+    }
+
+    fn made(more: &str, kinds: &[&str], environment: &str) -> Option<Self> {
         if !Path::new(SSHD).exists() {
             skipped("no OpenSSH server on this machine");
             return None;
@@ -94,8 +103,13 @@ impl Sshd {
                 at(&format!("host_{kind}")).display()
             ));
         }
-        config.push_str(&more.replace("{folder}", &folder.path().display().to_string()));
+        // bash reads the start file of whoever signs in by SSH: what a developer's does, or how long it takes, is not tested here.
+        config.push_str("SetEnv HOME={folder} ");
+        config.push_str(environment);
         config.push('\n');
+        config.push_str(more);
+        config.push('\n');
+        let config = config.replace("{folder}", &folder.path().display().to_string());
         fs::write(at("config"), config).unwrap();
         // Another program may take the free port first; then this server ends at once.
         for _ in 0..10 {
