@@ -36,6 +36,23 @@ def pymssql_call(text):
     return eval(text, {"pymssql": pymssql})
 
 
+def dblib(text):
+    """The settings that Ruby on Rails gives to tiny_tds, with DB-Library's own limits."""
+    import pymssql
+
+    settings = json.loads(text)
+    return pymssql.connect(
+        server=f"{settings['host']}:{settings['port']}",
+        database=settings["database"],
+        user=settings["username"],
+        password=settings["password"],
+        appname=settings["appname"],
+        tds_version=settings["tds_version"],
+        login_timeout=settings["login_timeout"],
+        charset="UTF-8",
+    )
+
+
 def sqlalchemy_url(text):
     """Read by SQLAlchemy, opened by its driver, without the questions that its first connection asks."""
     import sqlalchemy
@@ -92,6 +109,7 @@ WAYS = {
     "pyodbc": pyodbc_string,
     "mssql_python": mssql_python_string,
     "pymssql": pymssql_call,
+    "dblib": dblib,
     "sqlalchemy": sqlalchemy_url,
     "django": django_settings,
     "dbt": dbt_profile,

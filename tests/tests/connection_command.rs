@@ -139,6 +139,8 @@ fn what_makes_no_sense_is_usage() {
         (&["--read", "-", "--format", "nonesuch"], "nonesuch"),
         (&["nobody", "--format", "nonesuch"], "nonesuch"),
         (&["--read", "-", "--explain"], "cannot be used"),
+        (&["nobody", "--mended"], "cannot be used"),
+        (&["--parts", "-", "--mended"], "cannot be used"),
         (&[], "required"),
     ] {
         let ran = connection(&home, arguments, &parts(CANARY)).code(2);
@@ -172,6 +174,17 @@ fn a_broken_string_is_told_and_mended() {
         mended.line().contains("Password=\"Zq7;canary=x\""),
         "{}",
         mended.stdout
+    );
+    let document = connection(&home, &["--read", "-", "--mended", "--json"], broken).ok();
+    let document = document.json();
+    assert_eq!(
+        document["connection_string"],
+        mended.line(),
+        "a script reads it from JSON"
+    );
+    assert!(
+        !document["masked"].as_str().unwrap().contains("canary"),
+        "{document}"
     );
 }
 

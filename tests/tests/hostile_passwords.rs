@@ -425,6 +425,12 @@ static WAYS: &[Way] = &[
         },
     },
     Way {
+        format: "rails",
+        client: "Ruby's ERB and YAML, then FreeTDS' DB-Library through pymssql",
+        version: || python("pymssql"),
+        open: |given| drivers::rails(&cases(given)),
+    },
+    Way {
         format: "freetds",
         client: "a POSIX shell, then FreeTDS' tsql",
         version: || "1.3".into(),
@@ -632,6 +638,7 @@ every_password_arrives! {
     knex: "knex",
     sequelize: "sequelize",
     tiberius: "tiberius",
+    rails: "rails",
     tsql: "freetds",
 }
 

@@ -157,6 +157,33 @@ pub fn java(driver: &str, cases: &[Case<'_>]) -> Option<Vec<Opened>> {
     Some(batch(&mut command, lines(driver, cases)))
 }
 
+/// Rails' `database.yml` as Rails reads it, by Ruby's ERB and YAML, opened by FreeTDS' DB-Library, which is below tiny_tds as
+/// it is below pymssql.
+#[must_use]
+pub fn rails(cases: &[Case<'_>]) -> Option<Vec<Opened>> {
+    let Some(program) = programs::find("ruby") else {
+        skip("Ruby is not installed: `tests/prepare/machine.sh` brings it");
+        return None;
+    };
+    let mut command = Command::new(program);
+    command
+        .arg(programs::root().join("tests/drivers/database_yml.rb"))
+        .env("LC_ALL", "C.UTF-8");
+    let read: Vec<String> = batch(&mut command, lines("rails", cases))
+        .into_iter()
+        .map(|settings| match settings {
+            Ok(rows) => rows[0][0].to_string(),
+            Err(e) => panic!("Ruby does not read the file: {e}"),
+        })
+        .collect();
+    let settings: Vec<Case<'_>> = read
+        .iter()
+        .zip(cases)
+        .map(|(settings, (_, sql))| (settings.as_str(), *sql))
+        .collect();
+    python("dblib", &settings)
+}
+
 fn lines<'a>(driver: &'a str, cases: &'a [Case<'a>]) -> impl Iterator<Item = Value> + 'a {
     cases.iter().map(
         move |(connection, sql)| json!({"driver": driver, "connection": connection, "sql": sql}),

@@ -403,7 +403,7 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "FILE|-", conflicts_with = "name")]
     pub(crate) read: Option<PathBuf>,
     /// With `--read`: print the string as it should be, whole
-    #[arg(long, requires = "read")]
+    #[arg(long, requires = "read", conflicts_with_all = ["name", "parts"])]
     pub(crate) mended: bool,
     /// List the formats
     #[arg(long, conflicts_with_all = ["name", "format", "copy", "carrier", "carriers", "read", "parts"])]

@@ -82,7 +82,7 @@ impl Part {
             Self::Tls(rung) => rung.label(),
             Self::App => "the name that the server's list of sessions shows",
             Self::Timeout => {
-                "how long the client tries to connect: 30 seconds, as the first client opens the tunnel"
+                "how long the client tries to connect: 30 seconds, as the way to a server may have to be opened first"
             }
             Self::Extra => "an option that was asked for",
             Self::Own(words) | Self::WeakTls(words) => words,

@@ -329,7 +329,7 @@ async fn open(driver: &Driver, parts: &Parts) -> Result<Option<Outcome>> {
         };
         return Ok(Some(outcome(false, None, said.trim())));
     }
-    Ok(Some(outcome(true, None, answer)))
+    Ok(Some(outcome(true, None, &first_line(answer))))
 }
 
 async fn run(command: &mut Command, input: &Secret) -> std::io::Result<(bool, String, String)> {
@@ -379,7 +379,13 @@ fn clean(said: &str, secrets: &[&Secret]) -> String {
             said = said.replace(secret, "••••");
         }
     }
-    first_line(&said)
+    one_line(&said)
+}
+
+/// All that was said, on one line: a client's first line may be no more than an error's number.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(300).collect()
 }
 
 fn first_line(text: &str) -> String {

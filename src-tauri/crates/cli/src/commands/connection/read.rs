@@ -29,7 +29,16 @@ pub(super) fn run(c: &Connection, file: &Path) -> Result<u8> {
                 carrier::default_name(format),
             )?;
         }
-        out(mended.reveal().expose_secret());
+        if c.json.json {
+            out(json(&serde_json::json!({
+                "format": reading.view().format,
+                "carrier": c.carrier,
+                "masked": mended.masked(),
+                "connection_string": mended.reveal().expose_secret(),
+            }))?);
+        } else {
+            out(mended.reveal().expose_secret());
+        }
         return Ok(0);
     }
     let mended = reading.mended_masked();

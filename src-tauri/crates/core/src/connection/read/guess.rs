@@ -5,9 +5,9 @@ use secrecy::zeroize::Zeroizing;
 use super::{
     Entry, Finding, Reading,
     client::{self, Client, Key},
-    command, document, judge, keywords,
+    command, context, document, judge, keywords,
     pairs::{self, Quoting},
-    scan, url,
+    php, scan, url,
 };
 use crate::Secret;
 
@@ -21,6 +21,8 @@ pub(super) fn any(text: &str, format: Option<&str>, depth: u8) -> Option<Reading
     }
     let trimmed = text.trim();
     string(trimmed, format)
+        .or_else(|| php::read(trimmed))
+        .or_else(|| context::read(trimmed))
         .or_else(|| assignment(trimmed, format, depth))
         .or_else(|| document::read(trimmed, format, depth))
         .or_else(|| scan::read(trimmed, format))
@@ -72,7 +74,7 @@ pub(super) fn string(text: &str, format: Option<&str>) -> Option<Reading> {
         return Some(reading);
     }
     // PHP's own prefix, and go-mssqldb's for the same grammar with its own words.
-    for (prefix, client) in [("sqlsrv:", &client::ODBC), ("odbc:", &client::GO)] {
+    for (prefix, client) in [("sqlsrv:", &client::PDO), ("odbc:", &client::GO)] {
         if lower.starts_with(prefix) {
             return Some(from_pairs(text, prefix.len(), Quoting::Braces, client));
         }

@@ -6,11 +6,13 @@
 
 mod client;
 mod command;
+mod context;
 mod document;
 mod guess;
 mod judge;
 mod keywords;
 mod pairs;
+mod php;
 mod scan;
 mod shown;
 mod url;

@@ -13,6 +13,26 @@ const ODBC_OTHERS: &str = "address|addr|ansinpw|applicationintent|attachdbfilena
     transparentnetworkipresolution|usefmtonly|wsid|clientcertificate|clientkey|packetsize|\
     vectortypesupport";
 
+/// What the extension for PHP takes besides (microsoft/msphpsql, `ODBCConnOptions` and `SSConnOptionNames`).
+const PHP_OTHERS: &str = "accesstoken|applicationintent|attachdbfilename|authentication|characterset|columnencryption|\
+    connectionpooling|connectretrycount|connectretryinterval|decimalplaces|driver|failover_partner|\
+    formatdecimals|hostnameincertificate|ipaddresspreference|keystoreauthentication|keystoreprincipalid|\
+    keystoresecret|language|logintimeout|multipleactiveresultsets|multisubnetfailover|quotedid|\
+    returndatesasstrings|scrollable|tracefile|traceon|transactionisolation|\
+    transparentnetworkipresolution|wsid";
+
+const PHP_ENCRYPT: &[(&str, Wire)] = &[
+    ("true", Wire::Encrypted),
+    ("1", Wire::Encrypted),
+    ("yes", Wire::Encrypted),
+    ("mandatory", Wire::Encrypted),
+    ("strict", Wire::Strict),
+    ("false", Wire::LoginOnly),
+    ("0", Wire::LoginOnly),
+    ("no", Wire::LoginOnly),
+    ("optional", Wire::LoginOnly),
+];
+
 pub(super) const ODBC_BASE: Client = Client {
     format: "odbc",
     name: "ODBC (Microsoft's driver 18)",
@@ -62,6 +82,31 @@ pub(in super::super) static MSSQL_PYTHON: Client = Client {
     unknown_refused: true,
     exact_keys: false,
     ..ODBC_BASE
+};
+
+/// PHP's extension for `sqlsrv_connect`: ODBC's words, and its own for how it behaves.
+pub(in super::super) static SQLSRV: Client = SQLSRV_BASE;
+
+const SQLSRV_BASE: Client = Client {
+    format: "sqlsrv",
+    name: "PHP (sqlsrv)",
+    others: PHP_OTHERS,
+    encrypt: PHP_ENCRYPT,
+    encrypt_unsaid: Wire::LoginOnly,
+    encrypt_on: "'Encrypt' => true",
+    trust_on: &["true", "1", "yes"],
+    trust_off: &["false", "0", "no"],
+    unknown_refused: true,
+    exact_keys: false,
+    ..ODBC_BASE
+};
+
+/// PHP's data objects over the same extension.
+pub(in super::super) static PDO: Client = Client {
+    format: "pdo",
+    name: "PHP (PDO)",
+    encrypt_on: "Encrypt=yes",
+    ..SQLSRV_BASE
 };
 
 /// pyodbc, which takes the driver's own string.

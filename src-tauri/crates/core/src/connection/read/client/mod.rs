@@ -9,10 +9,12 @@ mod java;
 mod others;
 mod quotes;
 
-pub(super) use braces::{DJANGO, FREETDS_ODBC, MSSQL_PYTHON, ODBC, PYODBC, SQLALCHEMY};
+pub(super) use braces::{
+    DJANGO, FREETDS_ODBC, MSSQL_PYTHON, ODBC, PDO, PYODBC, SQLALCHEMY, SQLSRV,
+};
 pub(super) use java::{JDBC, JTDS, PRISMA, PRISMA6};
 pub(super) use others::{
-    DBT, GO, NODE_URL, OBJECT, PYMSSQL, RAILS, SQLALCHEMY_PYMSSQL, SQLCMD, TSQL,
+    DBT, GO, NODE_URL, OBJECT, PYMSSQL, RAILS, SQLALCHEMY_PYMSSQL, SQLCMD, SQLCMD_CONTEXT, TSQL,
 };
 pub(super) use quotes::{ADO, ADO_OLD, MSSQL, TIBERIUS};
 
@@ -95,7 +97,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Every dialect, for a caller that names a format.
-    pub(super) const ALL: [&'static Self; 23] = [
+    pub(super) const ALL: [&'static Self; 26] = [
         &ADO,
         &ADO_OLD,
         &MSSQL,
@@ -119,6 +121,9 @@ impl Client {
         &DJANGO,
         &SQLCMD,
         &TSQL,
+        &SQLSRV,
+        &PDO,
+        &SQLCMD_CONTEXT,
     ];
 
     /// What a keyword means here; none for one that it does not know.

@@ -207,6 +207,16 @@ pub(in super::super) static SQLCMD: Client = Client {
     ..OBJECT_BASE
 };
 
+/// A context of go-sqlcmd, which says nothing of encryption.
+pub(in super::super) static SQLCMD_CONTEXT: Client = Client {
+    format: "sqlcmd-context",
+    name: "sqlcmd (context)",
+    encrypt_unsaid: Wire::LoginOnly,
+    encrypt_on: "sqlcmd -N",
+    verifies: false,
+    ..OBJECT_BASE
+};
+
 /// The command line of FreeTDS' `tsql`.
 pub(in super::super) static TSQL: Client = Client {
     format: "freetds",
