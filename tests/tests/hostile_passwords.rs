@@ -19,6 +19,7 @@ use berth_core::{
     secret::ExposeSecret,
 };
 use berth_practice::sql::{Options, SqlServer};
+use berth_sql::statements;
 use berth_tests::{
     page,
     rig::{
@@ -197,8 +198,8 @@ fn server(runtime: &Runtime, folder: &std::path::Path, passwords: &[String]) -> 
         .enumerate()
         .map(|(n, p)| {
             format!(
-                "CREATE LOGIN [u{n}] WITH PASSWORD = N'{}';\n",
-                p.replace('\'', "''")
+                "CREATE LOGIN [u{n}] WITH PASSWORD = {};\n",
+                statements::literal(p)
             )
         })
         .collect();

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use berth_tests::rig::{self, Home, SecretService, Sshd, programs};
+use berth_tests::rig::{self, Dockerd, Home, SecretService, Sshd, programs};
 use support::text;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -266,15 +266,15 @@ int pam_sm_authenticate(void *handle, int flags, int count, const char **words) 
 int pam_sm_setcred(void *handle, int flags, int count, const char **words) { return 0; }
 "#;
 
-#[test]
-fn what_a_host_asks_beyond_the_password_is_asked_in_its_own_words() {
+/// A host whose sshd wants the password and a one-time code; its engine lets everybody in.
+fn host_with_codes() -> Option<(Sshd, Dockerd)> {
     let Some(accounts) = rig::accounts::accounts() else {
         rig::skip("accounts of its own need a namespace of its own");
-        return;
+        return None;
     };
     let Some(cc) = programs::find("cc") else {
         rig::skip("a PAM module of its own needs a C compiler");
-        return;
+        return None;
     };
     let module = accounts.root.home.join("pam_code.so");
     let source = accounts.root.home.join("pam_code.c");
@@ -297,16 +297,31 @@ fn what_a_host_asks_beyond_the_password_is_asked_in_its_own_words() {
             .arg(&file)
             .arg("/etc/pam.d/sshd"),
     );
+    let engine = Dockerd::start()?;
+    programs::run(Command::new("chmod").arg("0666").arg(engine.socket()));
     let lines = "UsePAM yes\nKbdInteractiveAuthentication yes\nAuthenticationMethods keyboard-interactive\n";
-    let Some(sshd) = Sshd::with(lines) else {
+    Some((Sshd::with(lines)?, engine))
+}
+
+/// How often somebody signed in, and how often in vain.
+fn sign_ins(sshd: &Sshd) -> (usize, usize) {
+    let log = sshd.log();
+    let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    (count("Accepted keyboard-interactive"), count("Failed "))
+}
+
+#[test]
+fn what_a_host_asks_beyond_the_password_is_asked_in_its_own_words_and_once() {
+    let Some((sshd, _engine)) = host_with_codes() else {
         return;
     };
     let Some(secrets) = SecretService::start() else {
         return;
     };
-    let password = accounts.developer.password.unwrap();
+    let password = sshd.password_account().unwrap().password.unwrap();
     let home = Home::with_secrets(&secrets);
-    let address = format!("ssh://developer@127.0.0.1:{}", sshd.port());
+    let place = format!("developer@127.0.0.1:{}", sshd.port());
+    let address = format!("ssh://{place}");
     let trust = sshd.fingerprint();
     let arguments = ["host", "add", "lin", &address, "--trust-host-key", &trust];
     let Some(mut terminal) = Terminal::run(&home, &arguments) else {
@@ -315,21 +330,49 @@ fn what_a_host_asks_beyond_the_password_is_asked_in_its_own_words() {
     // Berth's own question, whose answer it can keep: it also answers the host's for a password. The code is asked for.
     terminal.wait_for("Password: ");
     terminal.type_in(&format!("{password}\r"));
-    terminal.wait_for(&format!(
-        "developer@127.0.0.1:{} asks: One-time code",
-        sshd.port()
-    ));
+    terminal.wait_for(&format!("{place} asks: One-time code"));
     terminal.type_in("314159\r");
-    assert_eq!(terminal.code(), 1, "{}", terminal.shown());
-    assert!(
-        terminal.shown().contains("found no container engine"),
-        "{}\n{}",
-        terminal.shown(),
-        sshd.log()
-    );
+    assert_eq!(terminal.code(), 0, "{}\n{}", terminal.shown(), sshd.log());
     assert!(
         !terminal.shown().contains(password),
         "what is typed is not shown:\n{}",
         terminal.shown()
     );
+    assert_eq!(sign_ins(&sshd), (1, 0), "{}", sshd.log());
+
+    // The one connection carries everything from now on, also what has a connection of its own elsewhere.
+    let _ = home.berth(&["list", "--host", "lin"]).ok();
+    let _ = home.berth(&["host", "check", "lin", "--json"]);
+    assert_eq!(
+        sign_ins(&sshd),
+        (1, 0),
+        "nobody is asked twice for the same connection:\n{}",
+        sshd.log()
+    );
+
+    sshd.cut_connections();
+    let gone = rig::wait_for("the loss to be noticed", SOON, || {
+        let ran = home.berth(&["list", "--host", "lin"]);
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        all.contains("at each sign-in").then_some(all)
+    });
+    assert!(
+        gone.contains("berth host check lin"),
+        "the way back is said: {gone}"
+    );
+    let told = home.berth(&["host", "check", "lin"]);
+    assert!(told.stdout.contains("at each sign-in"), "{}", told.stdout);
+    assert_eq!(
+        sign_ins(&sshd),
+        (1, 0),
+        "hosts count what is tried in vain:\n{}",
+        sshd.log()
+    );
+
+    let mut again = Terminal::run(&home, &["host", "check", "lin"]).unwrap();
+    again.wait_for(&format!("{place} asks: One-time code"));
+    again.type_in("314159\r");
+    let _ = again.code();
+    let _ = home.berth(&["list", "--host", "lin"]).ok();
+    assert_eq!(sign_ins(&sshd), (2, 0), "{}\n{}", again.shown(), sshd.log());
 }

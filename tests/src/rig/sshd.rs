@@ -233,12 +233,23 @@ impl Sshd {
     }
 
     /// Cuts every connection, as a network that goes away does, and keeps listening. Each connection is a
-    /// process of its own, a child of the listener.
+    /// process of its own, a child of the listener; that of another user than root has one more below it, with the socket.
     pub fn cut_connections(&self) {
-        if let Ok(listener) = fs::read_to_string(self.folder.path().join("pid")) {
-            let _ = Command::new("pkill")
-                .args(["-KILL", "-P", listener.trim()])
-                .status();
+        let Ok(listener) = fs::read_to_string(self.folder.path().join("pid")) else {
+            return;
+        };
+        let listener = listener.trim();
+        let monitors = Command::new("pgrep")
+            .args(["-d", ",", "-P", listener])
+            .output()
+            .map(|found| String::from_utf8_lossy(&found.stdout).trim().to_owned())
+            .unwrap_or_default();
+        for parents in [&monitors, listener] {
+            if !parents.is_empty() {
+                let _ = Command::new("pkill")
+                    .args(["-KILL", "-P", parents])
+                    .status();
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use berth_core::{
     size,
 };
 use berth_engine::Info;
-use berth_remote::{ExecLimits, Session, Whose};
+use berth_remote::{Ask, ExecLimits, Session, Whose};
 use berth_store::{HostRecord, Hosts};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use crate::{
     carrier::Carrier,
     dto,
     hosts::{self, Reached, WayIn},
+    questions::Caller,
     table::Call,
 };
 
@@ -35,8 +36,8 @@ const CALLS: usize = 5;
 /// `host.check`.
 pub(crate) async fn check(
     berth: &Arc<Berth>,
-    request: dto::HostName,
-    _: &Call,
+    request: dto::HostExamine,
+    call: &Call,
 ) -> Result<dto::HostCheck> {
     berth.note_ssh_agent(request.ssh_agent.as_deref());
     let hosts = berth.hosts().await?;
@@ -51,8 +52,19 @@ pub(crate) async fn check(
         let record = hosts::find(&hosts, &request.name)?.clone();
         let address = Address::parse(&record.address)?;
         let reached = async {
-            let way_in = WayIn::of(berth, &record).await?;
-            let way = hosts::way_to(berth, &record, &address, way_in).await?;
+            let way = match signed_in(berth, &record.name) {
+                Some(way) => way,
+                None => {
+                    let ask = request
+                        .can_answer
+                        .then(|| Arc::new(Caller::new(berth, call)) as Arc<dyn Ask>);
+                    if record.personal && ask.is_none() {
+                        return Err(hosts::wants_answers(&record.name));
+                    }
+                    let way_in = WayIn::of(berth, &record).await?.answered_by(ask);
+                    hosts::way_to(berth, &record, &address, way_in).await?
+                }
+            };
             carrier = Some(way.clone());
             hosts::climb(&record.name, &address, way, None, &mut ladder).await
         };
@@ -82,6 +94,14 @@ pub(crate) async fn check(
         Err(e) => seen.findings.push(of_engine(&e)),
     }
     Ok(answer(host, seen.facts, ladder, seen.findings))
+}
+
+/// The connection of a host that asks a person at each sign-in, while it lasts: nobody is asked twice.
+fn signed_in(berth: &Berth, host: &str) -> Option<Carrier> {
+    let link = berth.links.existing(host)?;
+    let ssh = link.carrier.ssh()?;
+    let lives = ssh.is_personal() && ssh.sessions().iter().any(|s| !s.is_closed());
+    lives.then(|| link.carrier.clone())
 }
 
 /// Keeps what was found out about a host that answers.

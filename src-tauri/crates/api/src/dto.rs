@@ -176,6 +176,20 @@ pub struct HostName {
     pub ssh_agent: Option<String>,
 }
 
+/// A host to be examined.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostExamine {
+    /// Its name.
+    pub name: String,
+    /// The socket of the caller's SSH agent.
+    #[serde(default)]
+    pub ssh_agent: Option<String>,
+    /// Whether the caller answers questions, as for a one-time code, with `host.answer`.
+    #[serde(default)]
+    pub can_answer: bool,
+}
+
 /// What happens on a host: from when on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -293,6 +293,22 @@ impl WayIn {
             ask: None,
         })
     }
+
+    /// With somebody who answers what the host asks.
+    pub(crate) fn answered_by(self, ask: Option<Arc<dyn Ask>>) -> Self {
+        Self { ask, ..self }
+    }
+}
+
+/// A host that cannot be signed in to while nobody is there.
+pub(crate) fn wants_answers(host: &str) -> Error {
+    Error::new(
+        Code::SignInRefused,
+        format!("`{host}` asks for more than a password at each sign-in"),
+    )
+    .hint(format!(
+        "Sign in again with `berth host check {host}`; Berth then keeps that connection and makes no others"
+    ))
 }
 
 /// Whether the keychain holds its password. Records of older versions say it by the way alone.
@@ -329,6 +345,10 @@ pub(crate) async fn open(berth: &Arc<Berth>, host: &str) -> Result<Arc<Link>> {
     let record = find(&hosts, host)?.clone();
     let address = Address::parse(&record.address)?;
     let known = record.route.as_ref().and_then(route_of);
+    if record.personal {
+        // Without its one connection, which this is asked for because it is gone.
+        return Err(wants_answers(&record.name));
+    }
     let way_in = WayIn::of(berth, &record).await?;
     let reached = reach(berth, &record, &address, way_in, known.clone()).await?;
     if known.as_ref() != Some(&reached.link.route) {
@@ -405,7 +425,11 @@ pub(crate) async fn way_to(
         ask: way_in.ask,
     };
     let found = berth_remote::resolve(&wanted, &local, &given).await?;
-    Ok(Carrier::Ssh(Arc::new(Ssh::new(found.profile, found.notes))))
+    Ok(Carrier::Ssh(Arc::new(Ssh::new(
+        &record.name,
+        found.profile,
+        found.notes,
+    ))))
 }
 
 /// Tries the rungs in order and takes the first that leads to an engine. `known` is tried before all others.
@@ -510,6 +534,7 @@ pub(crate) fn note(record: &mut HostRecord, reached: &Reached) {
             way.to_owned()
         });
         record.password = Some(session.used_password());
+        record.personal = session.is_personal();
         record.host_key = Some(session.host_key_fingerprint().to_owned());
     }
     if let Some(ssh) = reached.link.carrier.ssh() {

@@ -73,6 +73,11 @@ impl Links {
         .cloned()
     }
 
+    /// The link to a host, where there is one.
+    pub(crate) fn existing(&self, host: &str) -> Option<Arc<Link>> {
+        lock(&self.all).get(host)?.get().cloned()
+    }
+
     /// Every link that was made.
     pub(crate) fn all(&self) -> Vec<Arc<Link>> {
         lock(&self.all)

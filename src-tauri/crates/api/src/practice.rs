@@ -72,7 +72,11 @@ impl PracticeHost {
             ..HostKeys::default()
         };
         let profile = Profile::direct(address, sign_in, host_keys);
-        Ok(Arc::new(Ssh::new(profile, Vec::new())))
+        Ok(Arc::new(Ssh::new(
+            berth_core::host::PRACTICE,
+            profile,
+            Vec::new(),
+        )))
     }
 
     pub(crate) async fn stop(&self) {

@@ -1,6 +1,12 @@
 //! One host over SSH: its lanes, opened when they are needed and again when they are gone.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use berth_core::{BoxFuture, ByteStream, Dial, Error, Result, ResultExt, host::Route, reach::Seen};
 use berth_remote::{Lane, Profile, Session};
@@ -13,6 +19,8 @@ const TUNNEL_LANES: usize = 4;
 
 /// Everything that a connection to one host needs.
 pub(crate) struct Ssh {
+    /// The host's name.
+    host: String,
     pub(crate) profile: Profile,
     /// What the user's SSH configuration wants and does not get, each in one sentence.
     pub(crate) notes: Vec<String>,
@@ -23,18 +31,22 @@ pub(crate) struct Ssh {
     streams: Mutex<Option<Session>>,
     tunnels: Mutex<Vec<Session>>,
     bulk: Mutex<Option<Session>>,
+    /// Whether signing in takes answers of a person: then the one connection carries all lanes.
+    personal: AtomicBool,
     healing: Healing,
 }
 
 impl Ssh {
-    pub(crate) fn new(profile: Profile, notes: Vec<String>) -> Self {
+    pub(crate) fn new(host: &str, profile: Profile, notes: Vec<String>) -> Self {
         Self {
+            host: host.to_owned(),
             profile,
             notes,
             control: Mutex::default(),
             streams: Mutex::default(),
             tunnels: Mutex::default(),
             bulk: Mutex::default(),
+            personal: AtomicBool::new(false),
             healing: Healing::default(),
         }
     }
@@ -46,6 +58,11 @@ impl Ssh {
 
     /// The session of a lane, connected anew where it is gone.
     pub(crate) async fn session(self: &Arc<Self>, lane: Lane) -> Result<Session> {
+        let lane = if self.is_personal() {
+            Lane::Control
+        } else {
+            lane
+        };
         let slot = match lane {
             Lane::Control => &self.control,
             Lane::Streams => &self.streams,
@@ -80,10 +97,23 @@ impl Ssh {
             .ok_or_else(|| Error::failed("There is no way for a tunnel"))
     }
 
+    /// Whether signing in takes answers of a person.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.personal.load(Ordering::Acquire)
+    }
+
     async fn connect(self: &Arc<Self>, lane: Lane) -> Result<Session> {
+        if self.is_personal() {
+            // A try would end at the question, and hosts count those.
+            let e = crate::hosts::wants_answers(&self.host);
+            self.healing.saw(Seen::Failed(healing::reason(&e)));
+            return Err(e);
+        }
         self.healing.saw(Seen::Trying);
         match Session::open(&self.profile, lane).await {
             Ok(session) => {
+                self.personal
+                    .store(session.is_personal(), Ordering::Release);
                 self.healing.saw(Seen::Answered);
                 healing::watch(self, &session);
                 Ok(session)

@@ -168,7 +168,7 @@ commands! {
     /// One host as it is known.
     "host.show" HostShow(dto::HostName) streams dto::Nothing, gives dto::HostView => crate::hosts::show;
     /// Reaches a host anew, tries each way to its engine, and says what it found and what is wrong.
-    "host.check" HostCheck(dto::HostName) streams dto::Nothing, gives dto::HostCheck => crate::check::check;
+    "host.check" HostCheck(dto::HostExamine) streams dto::Question, gives dto::HostCheck => crate::check::check;
     /// What docker's own settings know and Berth does not: `DOCKER_HOST`, contexts.
     "host.suggest" HostSuggest(dto::HostSuggest) streams dto::Nothing, gives Vec<dto::HostSuggestion> => crate::docker_context::suggest;
     /// Streams what happens on a host's engine, across lost connections: no gap, nothing twice.

@@ -43,7 +43,10 @@ pub fn main() -> ExitCode {
             };
         }
     };
+    // One thread: an answer passes through several tasks, and to wake another thread for each takes longer than what they
+    // do. Whatever blocks or computes has threads of its own.
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
     {

@@ -13,6 +13,7 @@ use berth_api::{
     table::{self, Command},
 };
 use berth_core::{Code, Error, Result, Secret};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::sync::Notify;
 
 use crate::{
@@ -243,12 +244,17 @@ pub(crate) async fn ask_secret(question: &str) -> Result<Option<Secret>> {
     if !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    // Its reader is left behind by a request to end, and would leave the terminal as it set it: without echo.
+    // Before the question is seen: what somebody types at once must not be shown either. And whatever ends this, the
+    // terminal is left as it was; the reader is left behind by a request to end.
     let terminal = std::io::stdin();
-    let before = rustix::termios::tcgetattr(&terminal).ok();
+    let before = tcgetattr(&terminal).ok();
+    if let Some(mut unseen) = before.clone() {
+        unseen.local_modes.remove(LocalModes::ECHO);
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &unseen);
+    }
     let question = format!("{question}: ");
     let read = tokio::task::spawn_blocking(move || rpassword::prompt_password(question));
-    tokio::select! {
+    let answer = tokio::select! {
         read = read => match read {
             Ok(Ok(text)) => Ok(Some(Secret::from(text))),
             // The reader takes Ctrl-C off the terminal itself, and raises it as a signal only then.
@@ -256,13 +262,14 @@ pub(crate) async fn ask_secret(question: &str) -> Result<Option<Secret>> {
             Ok(Err(_)) | Err(_) => Ok(None),
         },
         () = interrupted() => {
-            if let Some(before) = before {
-                let _ = rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &before);
-            }
             render::note("");
             Err(table::cancelled())
         }
+    };
+    if let Some(before) = before {
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &before);
     }
+    answer
 }
 
 /// Reads one line of a secret from standard input.

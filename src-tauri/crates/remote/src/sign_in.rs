@@ -572,11 +572,16 @@ async fn questions(
         let (title, instructions, prompts) = match reply {
             Err(_) => return Err(slow(address, &way)),
             Ok(Err(_)) => return Ok(gone(way)),
-            Ok(Ok(KeyboardInteractiveAuthResponse::Success)) => return Ok(Outcome::Accepted(way)),
+            Ok(Ok(KeyboardInteractiveAuthResponse::Success)) => {
+                // Beside a code too: it is needed the next time.
+                result.password |= answered;
+                return Ok(Outcome::Accepted(way));
+            }
             Ok(Ok(KeyboardInteractiveAuthResponse::Failure {
                 remaining_methods,
                 partial_success,
             })) => {
+                result.password |= answered && partial_success;
                 return Ok(Outcome::Refused {
                     tried: way,
                     left: remaining_methods,

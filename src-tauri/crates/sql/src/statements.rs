@@ -22,9 +22,16 @@ pub fn quoted_name(name: &str) -> String {
 }
 
 /// A text as T-SQL takes it whatever is in it: `N'text'`.
+///
+/// A `\` before a line break joins two lines of a literal (T-SQL reference, "Backslash (Line Continuation)"), so such a pair
+/// is written with one more of each: the first `\` stands for itself, the second takes the added break with it.
 #[must_use]
 pub fn literal(text: &str) -> String {
-    format!("N'{}'", text.replace('\'', "''"))
+    let quoted = text
+        .replace('\'', "''")
+        .replace("\\\r\n", "\\\\\r\n\r\n")
+        .replace("\\\n", "\\\\\n\n");
+    format!("N'{quoted}'")
 }
 
 /// Gives a login another password. The text holds the password.
@@ -158,13 +165,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_gets_out_of_its_quotes(text in "[a\\]\\[' \"ü;-]{0,40}") {
+        fn nothing_gets_out_of_its_quotes(text in "[a\\]\\[' \"ü;\\\\\r\n-]{0,40}") {
             let name = quoted_name(&text);
             let inside = &name[1..name.len() - 1];
             prop_assert_eq!(inside.replace("]]", ""), text.replace(']', ""), "no single ] may end the name");
             let literal = literal(&text);
             let inside = &literal[2..literal.len() - 1];
-            prop_assert_eq!(inside.replace("''", ""), text.replace('\'', ""), "no single ' may end the text");
+            let joined = inside.replace("\\\r\n", "").replace("\\\n", "");
+            prop_assert_eq!(joined.replace("''", ""), text.replace('\'', ""), "no single ' may end the text, and no \\ may join its lines");
         }
     }
 }

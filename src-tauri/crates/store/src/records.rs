@@ -49,6 +49,9 @@ pub struct HostRecord {
     /// Whether the password was needed to sign in; unknown to older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<bool>,
+    /// Whether somebody has to answer the host's questions at each sign-in, a one-time code for instance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub personal: bool,
     /// The certificates of a `tcp://` host; their content stays in their files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsRecord>,

@@ -583,6 +583,23 @@ name: string,
 since: string | null, };
 
 /**
+ * A host to be examined.
+ */
+export type HostExamine = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * The socket of the caller's SSH agent.
+ */
+ssh_agent: string | null, 
+/**
+ * Whether the caller answers questions, as for a one-time code, with `host.answer`.
+ */
+can_answer: boolean, };
+
+/**
  * How the agent stands with one host.
  */
 export type HostLive = { 
@@ -1477,7 +1494,7 @@ export interface Commands {
   "host.answer": { request: Answer; item: Nothing; response: Nothing };
   "host.list": { request: Nothing; item: Nothing; response: Array<HostView> };
   "host.show": { request: HostName; item: Nothing; response: HostView };
-  "host.check": { request: HostName; item: Nothing; response: HostCheck };
+  "host.check": { request: HostExamine; item: Question; response: HostCheck };
   "host.suggest": { request: HostSuggest; item: Nothing; response: Array<HostSuggestion> };
   "host.events": { request: HostEvents; item: HostEvent; response: Nothing };
   "host.use": { request: HostName; item: Nothing; response: HostView };

@@ -31,9 +31,10 @@ pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
 
     let at = Instant::now();
     let check = session
-        .call::<table::HostCheck>(&dto::HostName {
+        .call::<table::HostCheck>(&dto::HostExamine {
             name: PRACTICE.into(),
             ssh_agent: None,
+            can_answer: false,
         })
         .await?
         .body;

@@ -150,7 +150,17 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             name,
             json: as_json,
         } => {
-            let check = session.call::<table::HostCheck>(&named(name)).await?.body;
+            let check = session
+                .call_asking::<table::HostCheck>(
+                    &dto::HostExamine {
+                        name,
+                        ssh_agent: ssh_agent(),
+                        can_answer: can_ask(),
+                    },
+                    BTreeMap::new(),
+                )
+                .await?
+                .body;
             let code = u8::from(!check.works);
             if as_json.json {
                 out(json(&check)?);
