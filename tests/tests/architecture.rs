@@ -62,7 +62,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("keyring", &["berth-store"]),
     ("rusqlite", &["berth-practice"]),
     ("russh", &["berth-practice", "berth-remote"]),
-    ("russh-sftp", &["berth-remote"]),
+    ("russh-sftp", &["berth-practice", "berth-remote"]),
     ("tauri", &["berth-app"]),
     ("tiberius", &["berth-sql"]),
     ("tower-http", &["berth-devhost"]),

@@ -103,7 +103,7 @@ async fn forwards_lead_to_what_listens_and_nowhere_else() {
     let host = Host::new().await;
     let session = sign_in(&host).await;
     for (to, port) in [
-        ("127.0.0.1", 22),
+        ("127.0.0.1", 23),
         ("127.0.0.1", 2376),
         ("172.28.16.200", 1433),
         ("example.com", 80),
@@ -230,7 +230,7 @@ async fn keepalives_environment_and_terminals_are_answered() {
         .await
         .unwrap();
     assert!(matches!(channel.wait().await, Some(ChannelMsg::Success)));
-    channel.request_subsystem(true, "sftp").await.unwrap();
+    channel.request_subsystem(true, "netconf").await.unwrap();
     assert!(matches!(channel.wait().await, Some(ChannelMsg::Failure)));
     channel.exec(true, "echo still here").await.unwrap();
     let (mut out, mut status) = (Vec::new(), None);

@@ -18,7 +18,7 @@ pub const USER: &str = "Administrator";
 pub struct Identity {
     /// The host's private key.
     pub host_key: PrivateKey,
-    /// What the client signs in with.
+    /// What the client signs in with, unless the machine's file of administrators' keys was changed.
     pub client_key: PublicKey,
     /// The file with the client's private key, mode 0600.
     pub client_key_path: PathBuf,

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod container;
+pub mod disk;
 pub mod event;
 pub mod exec;
 pub mod fault;
@@ -289,15 +290,12 @@ fn open(dir: &Path, machine: Machine) -> Result<(State, Identity, HashMap<String
             new
         }
     };
-    for folder in [
-        "volumes",
-        "containers",
-        "disk/c/programdata/berth",
-        "disk/c/users/administrator",
-    ] {
+    for folder in ["volumes", "containers"] {
         make_folder(&dir.join(folder))?;
     }
+    disk::make_folders(dir)?;
     let identity = Identity::open(dir)?;
+    disk::let_in(dir, &identity.client_key)?;
     let mut live = HashMap::new();
     for id in state.containers.keys() {
         live.insert(

@@ -1,10 +1,11 @@
 //! Mounts by the rules of Windows: `Mounts` keep their case, `Binds` are lower-cased.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     Model,
     config::{Config, HostConfig, MountSpec},
+    disk::WindowsPath,
     refusal::{Answer, Refusal},
     state::Mount,
     volume,
@@ -28,28 +29,6 @@ fn tidy(path: &str) -> String {
     } else {
         path
     }
-}
-
-/// Where a Windows path of the host really is: below `disk`, without regard to case, as NTFS.
-///
-/// `None` for what leaves the disk (`..`) or is no absolute path.
-pub fn real_path(disk: &Path, windows: &str) -> Option<PathBuf> {
-    if !is_absolute(windows) {
-        return None;
-    }
-    let mut path = disk.to_path_buf();
-    for part in windows
-        .to_lowercase()
-        .replace(['\\', ':'], "/")
-        .split('/')
-        .filter(|p| !p.is_empty())
-    {
-        if part == "." || part == ".." {
-            return None;
-        }
-        path.push(part);
-    }
-    Some(path)
 }
 
 fn bad(spec: &MountSpec, why: impl std::fmt::Display) -> Refusal {
@@ -95,7 +74,7 @@ pub fn parse_bind(raw: &str) -> Answer<MountSpec> {
     })
 }
 
-fn check(disk: &Path, spec: &MountSpec) -> Answer {
+fn check(model: &Model, spec: &MountSpec) -> Answer {
     if spec.target.is_empty() {
         return Err(bad(spec, "field Target must not be empty"));
     }
@@ -114,15 +93,18 @@ fn check(disk: &Path, spec: &MountSpec) -> Answer {
             if spec.source.is_empty() {
                 return Err(bad(spec, "field Source must not be empty"));
             }
-            let real = real_path(disk, &spec.source).ok_or_else(|| {
-                bad(
-                    spec,
-                    format!(
-                        "invalid mount path: '{}' mount path must be absolute",
-                        spec.source
-                    ),
-                )
-            })?;
+            let source = WindowsPath::absolute(&spec.source);
+            let real = source
+                .and_then(|path| model.real_path(&path))
+                .ok_or_else(|| {
+                    bad(
+                        spec,
+                        format!(
+                            "invalid mount path: '{}' mount path must be absolute",
+                            spec.source
+                        ),
+                    )
+                })?;
             match std::fs::metadata(real) {
                 Err(_) => Err(bad(
                     spec,
@@ -145,11 +127,6 @@ fn check(disk: &Path, spec: &MountSpec) -> Answer {
 }
 
 impl Model {
-    /// The disk of the machine: a folder for each drive letter.
-    pub fn disk(&self) -> PathBuf {
-        self.dir.join("disk")
-    }
-
     /// Checks and resolves everything that a container mounts. Volumes are not made here.
     pub fn resolve_mounts(&self, config: &Config, host: &HostConfig) -> Answer<Vec<Mount>> {
         let mut specs: Vec<MountSpec> = host
@@ -171,10 +148,9 @@ impl Model {
                 });
             }
         }
-        let disk = self.disk();
         let mut mounts: Vec<Mount> = Vec::new();
         for spec in specs {
-            check(&disk, &spec)?;
+            check(self, &spec)?;
             let target = tidy(&spec.target);
             if mounts
                 .iter()
@@ -206,7 +182,7 @@ impl Model {
     pub fn mount_folder(&self, mount: &Mount) -> Option<PathBuf> {
         match &mount.volume {
             Some(name) => Some(self.volume_folder(name)),
-            None => real_path(&self.disk(), &mount.source),
+            None => self.real_path(&WindowsPath::absolute(&mount.source)?),
         }
     }
 }
@@ -239,15 +215,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn no_path_leaves_the_disk(path in "([A-Za-z]:)?([\\\\/.a-zA-Z ]|\\.\\.){0,24}") {
-            let disk = Path::new("/practice/disk");
-            if let Some(real) = real_path(disk, &path) {
-                prop_assert!(real.starts_with(disk));
-                prop_assert!(!real.components().any(|c| c.as_os_str() == ".."));
-            }
-        }
-
         #[test]
         fn reading_a_bind_never_panics(raw in "\\PC{0,40}") {
             let _ = parse_bind(&raw);

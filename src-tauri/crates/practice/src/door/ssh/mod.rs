@@ -2,7 +2,9 @@
 
 mod channel;
 pub mod command;
+mod keys;
 mod session;
+mod sftp;
 
 use std::{
     pin::Pin,
@@ -11,13 +13,14 @@ use std::{
     time::Duration,
 };
 
+use berth_core::{BoxFuture, ByteStream};
 use russh::{
     Disconnect, SshId,
     server::{self, Config},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinSet,
 };
@@ -70,10 +73,9 @@ pub(crate) async fn serve(model: Arc<Model>, listener: TcpListener) {
             continue;
         };
         let (model, config) = (Arc::clone(&model), Arc::clone(&config));
+        let _ = stream.set_nodelay(true);
         connections.spawn(async move {
-            if let Err(error) = connection(model, config, stream).await {
-                tracing::debug!(%error, "an SSH connection ended");
-            }
+            answer(model, config, Box::new(stream)).await;
             drop(place);
         });
     }
@@ -84,18 +86,30 @@ pub(crate) async fn serve(model: Arc<Model>, listener: TcpListener) {
     .await;
 }
 
+/// Answers one client. Boxed, since a client may come again through its own connection.
+fn answer(
+    model: Arc<Model>,
+    config: Arc<Config>,
+    stream: Box<dyn ByteStream>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        if let Err(error) = connection(model, config, stream).await {
+            tracing::debug!(%error, "an SSH connection ended");
+        }
+    })
+}
+
 async fn connection(
     model: Arc<Model>,
     config: Arc<Config>,
-    stream: TcpStream,
+    stream: Box<dyn ByteStream>,
 ) -> Result<(), russh::Error> {
-    let _ = stream.set_nodelay(true);
     let (signed_in, mut is_signed_in) = watch::channel(false);
     let stream = Cut {
         inner: stream,
         left: model.faults().drop_at(),
     };
-    let handler = session::Connection::new(Arc::clone(&model), signed_in);
+    let handler = session::Connection::new(Arc::clone(&model), Arc::clone(&config), signed_in);
     let running = tokio::time::timeout(BANNER_TIME, server::run_stream(config, stream, handler))
         .await
         .map_err(|_| russh::Error::ConnectionTimeout)??;
@@ -130,7 +144,7 @@ async fn connection(
 
 /// A connection that breaks after so many bytes to the client, where that was asked for.
 struct Cut {
-    inner: TcpStream,
+    inner: Box<dyn ByteStream>,
     left: Option<u64>,
 }
 

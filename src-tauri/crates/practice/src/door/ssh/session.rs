@@ -8,8 +8,10 @@ use std::sync::{
 use berth_core::secret::ExposeSecret;
 use russh::{
     Channel, ChannelMsg, ChannelOpenFailure, MethodKind, MethodSet,
+    keys::PublicKey,
     server::{
-        Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+        Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, PublicKeyOffer, Session,
+        VerifiedPublicKey,
     },
 };
 use sha2::{Digest, Sha256};
@@ -18,6 +20,7 @@ use tokio::sync::watch;
 use super::{
     channel::{drain, join, pipe},
     command::{self, Command},
+    keys, sftp,
 };
 use crate::{
     door::{engine, powershell},
@@ -52,15 +55,21 @@ impl Drop for Slot {
 /// The connection's handler.
 pub(super) struct Connection {
     model: Arc<Model>,
+    config: Arc<Config>,
     signed_in: watch::Sender<bool>,
     sessions: Arc<AtomicUsize>,
     forwards: Arc<AtomicUsize>,
 }
 
 impl Connection {
-    pub(super) fn new(model: Arc<Model>, signed_in: watch::Sender<bool>) -> Self {
+    pub(super) fn new(
+        model: Arc<Model>,
+        config: Arc<Config>,
+        signed_in: watch::Sender<bool>,
+    ) -> Self {
         Self {
             model,
+            config,
             signed_in,
             sessions: Arc::default(),
             forwards: Arc::default(),
@@ -69,6 +78,16 @@ impl Connection {
 
     fn refuses_all(&self) -> bool {
         self.model.faults().has(Fault::RefuseLogin)
+    }
+
+    /// Whether this key opens the account. The account is an administrator's, so the file in its
+    /// own folder is not looked at.
+    async fn knows(&self, user: &str, key: &PublicKey) -> bool {
+        user.eq_ignore_ascii_case(USER)
+            && !self.refuses_all()
+            && keys::administrators(&self.model)
+                .await
+                .contains(key.key_data())
     }
 }
 
@@ -109,10 +128,7 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        let known = self.model.identity().client_key.key_data() == offer.public_key.key_data();
-        Ok(accept_if(
-            known && user.eq_ignore_ascii_case(USER) && !self.refuses_all(),
-        ))
+        Ok(accept_if(self.knows(user, offer.public_key).await))
     }
 
     async fn auth_publickey(
@@ -120,10 +136,7 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        let known = self.model.identity().client_key.key_data() == key.public_key.key_data();
-        Ok(accept_if(
-            known && user.eq_ignore_ascii_case(USER) && !self.refuses_all(),
-        ))
+        Ok(accept_if(self.knows(user, key.public_key).await))
     }
 
     async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
@@ -166,9 +179,17 @@ impl Handler for Connection {
         };
         let (far, near) = pipe();
         let model = Arc::clone(&self.model);
-        let engine_port = port == 2375 && matches!(host, "127.0.0.1" | "localhost");
+        let here = matches!(host, "127.0.0.1" | "localhost");
+        let engine_port = here && port == 2375;
         let inside = if engine_port && model.faults().engine_up(false) {
             tokio::spawn(engine::serve(model, Box::new(far)))
+        } else if here && port == 22 {
+            // The machine's own sshd, as `ssh -J` reaches it.
+            tokio::spawn(super::answer(
+                model,
+                Arc::clone(&self.config),
+                Box::new(far),
+            ))
         } else if let (Ok(address), Ok(port)) = (host.parse(), u16::try_from(port))
             && let Some(sql) = model.listening(address, port)
         {
@@ -180,7 +201,7 @@ impl Handler for Connection {
         reply.accept().await;
         tokio::spawn(async move {
             let (ended, write) = join(channel, near).await;
-            if !ended && engine_port {
+            if !ended && here {
                 // An answer that lasts would go on until it next has something to say.
                 inside.abort();
             }
@@ -220,11 +241,15 @@ async fn run_session(model: Arc<Model>, mut channel: Channel<Msg>, handle: Handl
                 let _ = handle.channel_success(id).await;
                 break None;
             }
+            ChannelMsg::RequestSubsystem { name, .. } if name == "sftp" => {
+                let _ = handle.channel_success(id).await;
+                return transfer(model, channel).await;
+            }
             // A terminal changes nothing for the commands that are known here.
             ChannelMsg::RequestPty { .. } | ChannelMsg::WindowChange { .. } => {
                 handle.channel_success(id).await
             }
-            // No `AcceptEnv`, no agent, no X11, and no subsystem is set up on this machine.
+            // No `AcceptEnv`, no agent, no X11, and no other subsystem is set up on this machine.
             ChannelMsg::SetEnv { .. }
             | ChannelMsg::RequestSubsystem { .. }
             | ChannelMsg::AgentForward { .. }
@@ -275,6 +300,18 @@ async fn run_session(model: Arc<Model>, mut channel: Channel<Msg>, handle: Handl
             answer(channel, Vec::new(), text.into(), 1).await;
         }
     }
+}
+
+/// Answers SFTP until either side ends it.
+async fn transfer(model: Arc<Model>, channel: Channel<Msg>) {
+    let (far, near) = pipe();
+    sftp::serve(model, far).await;
+    let (ended, write) = join(channel, near).await;
+    if ended {
+        let _ = write.exit_status(0).await;
+        let _ = write.eof().await;
+    }
+    let _ = write.close().await;
 }
 
 /// Writes a command's whole output and its exit status, and closes the channel.
