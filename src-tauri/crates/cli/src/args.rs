@@ -459,6 +459,9 @@ pub(crate) enum Practice {
         /// Its SSH port on 127.0.0.1; none takes a free one
         #[arg(long)]
         ssh_port: Option<u16>,
+        /// A port on 127.0.0.1 for its engine behind mutual TLS; 0 takes a free one
+        #[arg(long)]
+        tls_port: Option<u16>,
         /// Which machine it plays
         #[arg(long, default_value = "ready")]
         machine: String,

@@ -39,10 +39,19 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The port of its SSH door on 127.0.0.1; `None` takes the one of the last time, else any that is free.
     pub ssh_port: Option<u16>,
+    /// A port on 127.0.0.1 for the engine behind mutual TLS; 0 takes any that is free. `None` opens none.
+    pub tls_port: Option<u16>,
     /// Which machine it plays.
     pub machine: Machine,
     /// What goes wrong on it.
     pub faults: Vec<Fault>,
+}
+
+/// The engine behind mutual TLS.
+struct Tls {
+    address: SocketAddr,
+    folder: PathBuf,
+    door: JoinHandle<()>,
 }
 
 /// A practice host that runs.
@@ -51,6 +60,7 @@ pub struct Practice {
     address: SocketAddr,
     host_key: String,
     door: JoinHandle<()>,
+    tls: Option<Tls>,
     /// Held while it runs: two processes on one folder would lose each other's changes.
     _only: std::fs::File,
 }
@@ -70,17 +80,22 @@ impl Practice {
         })?;
         let model = Model::boot(&settings.dir, settings.machine, settings.faults).await?;
         let host_key = model.identity().host_key_line()?;
-        let (dir, port) = (settings.dir, address.port().to_string());
+        let (dir, port) = (settings.dir.clone(), address.port().to_string());
         machine::volume::blocking(move || {
             machine::state::write_private(&dir, PORT_FILE, port.as_bytes())
         })
         .await?;
         let door = tokio::spawn(door::ssh::serve(Arc::clone(&model), listener));
+        let tls = match settings.tls_port {
+            Some(port) => Some(open_tls(&model, &settings.dir, port).await?),
+            None => None,
+        };
         Ok(Self {
             model,
             address,
             host_key,
             door,
+            tls,
             _only: only,
         })
     }
@@ -89,6 +104,15 @@ impl Practice {
     #[must_use]
     pub fn ssh_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its engine is behind mutual TLS, and the folder with `ca.pem`, `cert.pem` and `key.pem` for a
+    /// client; `None` where no port was asked for.
+    #[must_use]
+    pub fn tls(&self) -> Option<(SocketAddr, &Path)> {
+        self.tls
+            .as_ref()
+            .map(|tls| (tls.address, tls.folder.as_path()))
     }
 
     /// Its ed25519 host key, as a line of OpenSSH (`ssh-ed25519 AAAA… comment`).
@@ -133,7 +157,35 @@ impl Practice {
         if self.door.await.is_err() {
             tracing::warn!("the practice host's SSH door ended badly");
         }
+        if let Some(tls) = self.tls
+            && tls.door.await.is_err()
+        {
+            tracing::warn!("the practice host's TLS door ended badly");
+        }
     }
+}
+
+async fn open_tls(model: &Arc<Model>, dir: &Path, port: u16) -> Result<Tls> {
+    let wrong = |e: std::io::Error| {
+        Error::failed(format!(
+            "The practice host cannot listen on `127.0.0.1:{port}`"
+        ))
+        .because(e.to_string())
+        .hint("Give it another port for TLS")
+    };
+    let door = door::engine::tls::Door::new(model, dir).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(wrong)?;
+    Ok(Tls {
+        address: listener.local_addr().map_err(wrong)?,
+        door: tokio::spawn(door::engine::tls::serve(
+            Arc::clone(model),
+            door.acceptor(),
+            listener,
+        )),
+        folder: door.folder,
+    })
 }
 
 /// Where the port of the last time is kept.

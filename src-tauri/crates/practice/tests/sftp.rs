@@ -136,12 +136,9 @@ async fn sftp_refuses_what_windows_refuses() {
         ("rename -l /C:/a /C:/b\n".to_owned(), "Failure"),
         (
             "symlink /C:/a /C:/link\n".to_owned(),
-            "not implemented by the practice host",
+            "Operation unsupported",
         ),
-        (
-            "ln -s /C:/a /C:/link\n".to_owned(),
-            "not implemented by the practice host",
-        ),
+        ("ln -s /C:/a /C:/link\n".to_owned(), "Operation unsupported"),
         ("ln /C:/a /C:/link\n".to_owned(), "not support"),
     ] {
         let said = sftp(&host, &batch).await;
@@ -211,7 +208,7 @@ async fn scp_carries_files_and_times_and_a_full_disk_takes_nothing() {
     );
     assert_eq!(std::fs::read(back.join("empty")).unwrap(), b"");
 
-    let host = host.reboot_with(&[Fault::DiskFull]).await;
+    let host = host.reboot_with(&[Fault::DiskFull(0)]).await;
     let refused = run(program("scp", &host)
         .arg(folder.join("empty"))
         .arg("127.0.0.1:/C:/one-more"))

@@ -308,7 +308,7 @@ async fn a_slow_start_is_slow_and_a_full_disk_is_full() {
     host.up("slow").await;
     host.wait_for_log("slow", "berth: ready").await;
     assert!(begun.elapsed() >= Duration::from_secs(2));
-    let host = host.reboot_with(&[Fault::DiskFull]).await;
+    let host = host.reboot_with(&[Fault::DiskFull(0)]).await;
     assert_eq!(
         host.inspect("slow").await["State"]["Status"],
         "exited",

@@ -10,6 +10,7 @@ pub(crate) async fn run(command: Command) -> Result<u8> {
     let Command::Serve {
         dir,
         ssh_port,
+        tls_port,
         machine,
         fault,
     } = command;
@@ -21,6 +22,7 @@ pub(crate) async fn run(command: Command) -> Result<u8> {
     let settings = Settings {
         dir,
         ssh_port,
+        tls_port,
         machine: machine.parse()?,
         faults: fault.iter().map(|f| f.parse()).collect::<Result<_>>()?,
     };
@@ -41,6 +43,12 @@ pub(crate) async fn run(command: Command) -> Result<u8> {
         "  password   {}",
         practice.password().expose_secret()
     ));
+    if let Some((at, folder)) = practice.tls() {
+        out(format!(
+            "  DOCKER_CERT_PATH={} docker --tlsverify -H tcp://{at}",
+            folder.display()
+        ));
+    }
     out("Ctrl-C ends it.");
     interrupted().await;
     practice.stop().await;

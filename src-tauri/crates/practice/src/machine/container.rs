@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
     Model,
     config::{Config, HostConfig},
     container_folder,
-    fault::Fault,
+    fault::Clock,
     lifecycle::Live,
     lock, random_id,
     refusal::{Answer, Refusal},
@@ -57,10 +57,10 @@ impl Container {
     }
 
     /// Notes that its process is over.
-    pub(super) fn ended(&mut self, exit_code: u32) {
+    pub(super) fn ended(&mut self, exit_code: u32, now: DateTime<Utc>) {
         self.status = Status::Exited;
         self.exit_code = exit_code;
-        self.finished = Some(Utc::now());
+        self.finished = Some(now);
         self.address = None;
     }
 }
@@ -304,7 +304,7 @@ impl Model {
         }) {
             return Err(name_taken(&name, &by));
         }
-        if self.faults().has(Fault::DiskFull) {
+        if !self.faults().has_room() {
             return Err(Refusal::failed(
                 "hcsshim::CreateSandboxLayer failed in Win32: There is not enough space on the disk. (0x70)",
             ));
@@ -328,11 +328,15 @@ impl Model {
             }
         }
         let folder = container_folder(&self.dir, &id);
-        let live = blocking(move || Live::open(&folder)).await?;
+        let live = {
+            let clock = Clock::of(&self.faults);
+            blocking(move || Live::open(&folder, clock)).await?
+        };
+        let now = self.now();
         let container = Container {
             id: id.clone(),
             name: name.clone(),
-            created: Utc::now(),
+            created: now,
             image_id: image.id,
             config,
             host_config: host,
@@ -361,7 +365,7 @@ impl Model {
                         .entry(volume.to_owned())
                         .or_insert_with(|| Volume {
                             name: volume.to_owned(),
-                            created: Utc::now(),
+                            created: now,
                             labels: BTreeMap::new(),
                         });
                 }

@@ -10,7 +10,7 @@ use std::{
 
 use russh::keys::PublicKey;
 
-use super::{Model, fault::Fault};
+use super::Model;
 
 /// The drives that the machine has.
 const DRIVES: [char; 1] = ['C'];
@@ -132,6 +132,24 @@ impl WindowsPath {
         path
     }
 
+    /// The names below another path that this one is or is under; case does not matter.
+    #[must_use]
+    pub fn below(&self, above: &Self) -> Option<&[String]> {
+        let (head, rest) = self.names.split_at_checked(above.names.len())?;
+        let under = self.drive == above.drive
+            && head
+                .iter()
+                .zip(&above.names)
+                .all(|(one, other)| same(one, other));
+        under.then_some(rest)
+    }
+
+    /// The names below its drive.
+    #[must_use]
+    pub fn names_below_drive(&self) -> Option<&[String]> {
+        self.drive.map(|_| self.names.as_slice())
+    }
+
     /// What is below the folder of the engine's volumes; `None` for what is elsewhere.
     fn below_volumes(&self) -> Option<&[String]> {
         let (above, rest) = self.names.split_at_checked(VOLUMES.len())?;
@@ -201,7 +219,7 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 /// The entry of `folder` that a name means, or where it would be made. Blocking.
-fn entry(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn entry(folder: &Path, name: &str) -> PathBuf {
     let exact = folder.join(name);
     if std::fs::symlink_metadata(&exact).is_ok() {
         return exact;
@@ -223,7 +241,7 @@ impl Model {
 
     /// Whether anything more fits on the disk.
     pub fn has_room(&self) -> bool {
-        !self.faults().has(Fault::DiskFull)
+        self.faults().has_room()
     }
 
     /// Where a path of the machine really is, whether or not something is there. Blocking.

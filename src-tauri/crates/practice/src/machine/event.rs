@@ -33,7 +33,7 @@ impl Model {
         attributes: BTreeMap<String, String>,
     ) {
         self.events.push(Event {
-            time: Utc::now(),
+            time: self.now(),
             kind,
             action: action.into(),
             id: id.to_owned(),

@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use berth_core::{Error, Result, Secret, password, secret::ExposeSecret};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey, ssh_key::LineEnding};
 
-use super::state::write_private;
+use sha2::{Digest, Sha256};
+
+use super::{
+    fault::{Fault, Faults},
+    state::write_private,
+};
 
 const HOST_KEY: &str = "ssh_host_ed25519_key";
 const CLIENT_KEY: &str = "client_ed25519_key";
@@ -88,6 +93,18 @@ impl Identity {
             client_key_path: dir.join(CLIENT_KEY),
             password,
         })
+    }
+
+    /// The key that the door shows: the host's own, unless another was asked for.
+    pub fn shown_host_key(&self, faults: &Faults) -> PrivateKey {
+        if !faults.has(Fault::WrongHostKey) {
+            return self.host_key.clone();
+        }
+        // One and the same each time, since a wrong host stays the same wrong one.
+        let seed = Sha256::digest(self.host_key.public_key().to_bytes().unwrap_or_default());
+        PrivateKey::from(russh::keys::ssh_key::private::Ed25519Keypair::from_seed(
+            &seed.into(),
+        ))
     }
 
     /// The host's public key as a line of OpenSSH.

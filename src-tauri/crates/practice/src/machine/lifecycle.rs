@@ -7,13 +7,12 @@ use std::{
 };
 
 use berth_core::{BoxFuture, Result};
-use chrono::Utc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Model,
-    fault::Fault,
+    fault::Clock,
     lock,
     log::Log,
     process::{self, End},
@@ -117,11 +116,11 @@ pub struct Live {
 
 impl Live {
     /// Blocking.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
+    pub(super) fn open(folder: &Path, clock: Clock) -> Result<Self> {
         make_folder(folder)?;
         Ok(Self {
             gate: tokio::sync::Mutex::new(()),
-            log: Log::open(&folder.join("log.jsonl")),
+            log: Log::open(&folder.join("log.jsonl"), clock),
             run: Mutex::new(None),
             exits: watch::Sender::new((0, 0)),
             restart: Mutex::new(CancellationToken::new()),
@@ -191,10 +190,16 @@ impl Model {
         if live.removed.is_cancelled() || self.down.is_cancelled() {
             return Err(Refusal::not_found(format!("No such container: {id}")));
         }
-        if self.faults.has(Fault::DiskFull) {
-            let text = format!(
+        let refused = if self.faults.has_room() {
+            self.faults
+                .start_fails()
+                .and_then(|cause| cause.refusal(id))
+        } else {
+            Some(format!(
                 "hcsshim::CreateComputeSystem {id}: There is not enough space on the disk. (0x70)"
-            );
+            ))
+        };
+        if let Some(text) = refused {
             self.change(|state| {
                 if let Some(container) = state.containers.get_mut(id) {
                     container.exit_code = 128;
@@ -204,7 +209,7 @@ impl Model {
             .await?;
             return Err(Refusal::failed(text));
         }
-        let run = Arc::new(Run::new());
+        let (run, now) = (Arc::new(Run::new()), self.now());
         let attributes = self
             .try_change(|state| {
                 let address = state.give_address()?;
@@ -213,7 +218,7 @@ impl Model {
                     .get_mut(id)
                     .ok_or_else(|| Refusal::not_found(format!("No such container: {id}")))?;
                 container.status = Status::Running;
-                container.started = Some(Utc::now());
+                container.started = Some(now);
                 container.finished = None;
                 container.exit_code = 0;
                 container.error.clear();
@@ -245,12 +250,13 @@ impl Model {
             live.exits.send_modify(|exits| exits.0 += 1);
             return;
         };
+        let ended = self.now();
         let noted = self
             .change(|state| {
                 // Under the state's lock, as at the start.
                 *lock(&live.run) = None;
                 let container = state.containers.get_mut(&id)?;
-                container.ended(code);
+                container.ended(code, ended);
                 let again = container.starts_again(code);
                 if again {
                     container.restarts = if run.uptime() > RAN_WELL {

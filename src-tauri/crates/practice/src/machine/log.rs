@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    fault::Clock,
     lock,
     tail::{Follow, Tail},
 };
@@ -44,6 +45,7 @@ pub struct Line {
 
 /// A container's log.
 pub struct Log {
+    clock: Clock,
     lines: Arc<Tail<Line>>,
     path: PathBuf,
     file: Arc<Mutex<Option<File>>>,
@@ -51,17 +53,23 @@ pub struct Log {
 
 impl Log {
     /// Opens the log in a file; blocking.
-    pub fn open(path: &Path) -> Self {
+    pub fn open(path: &Path, clock: Clock) -> Self {
         let old = std::fs::read_to_string(path).unwrap_or_default();
         // A line that a crash cut short is left out.
         let lines = old
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
         Self {
+            clock,
             lines: Arc::new(Tail::new(KEEP, lines)),
             path: path.to_path_buf(),
             file: Arc::new(Mutex::new(None)),
         }
+    }
+
+    /// What the machine's clock says.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Adds one line. Its place in the file is sure when this returns.
@@ -72,7 +80,7 @@ impl Log {
             text.truncate(end);
         }
         let line = Line {
-            time: Utc::now(),
+            time: self.now(),
             source,
             text,
         };

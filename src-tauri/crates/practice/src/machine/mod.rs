@@ -40,7 +40,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     event::Event,
     exec::Exec,
-    fault::{Fault, Faults},
+    fault::{Clock, Fault, Faults},
     identity::Identity,
     image::Image,
     lifecycle::Live,
@@ -106,7 +106,7 @@ pub struct Facts {
 pub struct Model {
     dir: PathBuf,
     machine: Machine,
-    faults: Faults,
+    faults: Arc<Faults>,
     identity: Identity,
     booted: DateTime<Utc>,
     state: Mutex<State>,
@@ -143,13 +143,15 @@ impl Model {
     /// The folder cannot be used, or is of a newer Berth or of another machine.
     pub async fn boot(dir: &Path, machine: Machine, faults: Vec<Fault>) -> Result<Arc<Self>> {
         let folder = dir.to_path_buf();
-        let (state, identity, live) = blocking(move || open(&folder, machine)).await?;
+        let (state, identity, live, faults) =
+            blocking(move || open(&folder, machine, faults)).await?;
+        let booted = Clock::of(&faults).now();
         let model = Arc::new(Self {
             dir: dir.to_path_buf(),
             machine,
-            faults: Faults::new(faults),
+            faults,
             identity,
-            booted: Utc::now(),
+            booted,
             state: Mutex::new(state),
             changes: AtomicU64::new(0),
             saved: tokio::sync::Mutex::new(0),
@@ -192,6 +194,11 @@ impl Model {
     /// Who it is and who may sign in.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What the machine's clock says.
+    pub fn now(&self) -> DateTime<Utc> {
+        Clock::of(&self.faults).now()
     }
 
     /// When it was started.
@@ -270,7 +277,12 @@ impl Model {
 }
 
 /// The blocking part of a boot.
-fn open(dir: &Path, machine: Machine) -> Result<(State, Identity, HashMap<String, Arc<Live>>)> {
+#[allow(clippy::type_complexity, reason = "taken apart where it is called")]
+fn open(
+    dir: &Path,
+    machine: Machine,
+    asked: Vec<Fault>,
+) -> Result<(State, Identity, HashMap<String, Arc<Live>>, Arc<Faults>)> {
     make_folder(dir)?;
     // Read before anything is written: a folder of a newer Berth must stay as it is.
     let state = match State::load(dir)? {
@@ -295,15 +307,18 @@ fn open(dir: &Path, machine: Machine) -> Result<(State, Identity, HashMap<String
     }
     disk::make_folders(dir)?;
     let identity = Identity::open(dir)?;
+    let mut all = fault::of_folder(dir)?;
+    all.extend(asked);
+    let faults = Arc::new(Faults::new(all));
     disk::let_in(dir, &identity.client_key)?;
     let mut live = HashMap::new();
     for id in state.containers.keys() {
         live.insert(
             id.clone(),
-            Arc::new(Live::open(&container_folder(dir, id))?),
+            Arc::new(Live::open(&container_folder(dir, id), Clock::of(&faults))?),
         );
     }
-    Ok((state, identity, live))
+    Ok((state, identity, live, faults))
 }
 
 fn new_state(machine: Machine) -> Result<State> {
@@ -337,10 +352,11 @@ impl Model {
                 .map(|c| (c.id.clone(), c.starts_at_boot()))
                 .collect()
         });
+        let now = self.now();
         self.change(|state| {
             for container in state.containers.values_mut() {
                 if matches!(container.status, Status::Running | Status::Restarting) {
-                    container.ended(process::SHUT_DOWN);
+                    container.ended(process::SHUT_DOWN, now);
                 }
             }
         })

@@ -93,25 +93,24 @@ fn check(model: &Model, spec: &MountSpec) -> Answer {
             if spec.source.is_empty() {
                 return Err(bad(spec, "field Source must not be empty"));
             }
-            let source = WindowsPath::absolute(&spec.source);
-            let real = source
-                .and_then(|path| model.real_path(&path))
-                .ok_or_else(|| {
-                    bad(
-                        spec,
-                        format!(
-                            "invalid mount path: '{}' mount path must be absolute",
-                            spec.source
-                        ),
-                    )
-                })?;
-            match std::fs::metadata(real) {
-                Err(_) => Err(bad(
+            let source = WindowsPath::absolute(&spec.source).ok_or_else(|| {
+                bad(
+                    spec,
+                    format!(
+                        "invalid mount path: '{}' mount path must be absolute",
+                        spec.source
+                    ),
+                )
+            })?;
+            match model.real_path(&source).map(std::fs::metadata) {
+                None | Some(Err(_)) => Err(bad(
                     spec,
                     format!("bind source path does not exist: {}", spec.source),
                 )),
-                Ok(there) if !there.is_dir() => Err(bad(spec, "source path must be a directory")),
-                Ok(_) => Ok(()),
+                Some(Ok(there)) if !there.is_dir() => {
+                    Err(bad(spec, "source path must be a directory"))
+                }
+                Some(Ok(_)) => Ok(()),
             }
         }
         "volume" if spec.source.is_empty() && spec.read_only => Err(bad(

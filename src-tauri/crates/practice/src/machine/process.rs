@@ -8,7 +8,7 @@ use std::{
 };
 
 use berth_core::{Error, Result};
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast::error::RecvError, watch};
 
@@ -20,7 +20,7 @@ use super::{
     state::{Container, make_folder, write_private},
     volume::blocking,
 };
-use crate::sql::{self, SqlServer};
+use crate::sql::{self, SqlServer, Stage};
 
 /// What a Windows container ends with when it was shut down (`DBG_TERMINATE_PROCESS`).
 pub(super) const SHUT_DOWN: u32 = 0x4001_0004;
@@ -98,7 +98,10 @@ async fn asked(stop_service: &mut watch::Receiver<bool>) {
 }
 
 async fn say(live: &Live, text: &str) {
-    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    let time = live
+        .log()
+        .now()
+        .to_rfc3339_opts(SecondsFormat::Micros, true);
     live.log()
         .write(Source::Stdout, &format!("{time} berth: {text}"))
         .await;
@@ -150,6 +153,13 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
     }
     let mut orders = run.order.subscribe();
     say(live, "starting MSSQLSERVER").await;
+    if let Some(cause) = model.faults().start_fails() {
+        let (words, code) = cause.last_words();
+        for words in words {
+            live.log().write(Source::Stdout, words).await;
+        }
+        return End::Exited(code);
+    }
     tokio::select! {
         () = tokio::time::sleep(model.faults().start_delay()) => {}
         order = ordered_to_end(&mut orders) => return over(order).unwrap_or(End::PoweredOff),
@@ -168,9 +178,10 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
             .variable("MSSQL_MEMORY_LIMIT_MB")
             .and_then(|mb| mb.parse().ok()),
     };
+    let skew = model.faults().clock_skew();
     let opened = blocking({
         let folder = folder.clone();
-        move || open_sql(&folder, options, major)
+        move || sql::clock::with_skew(skew, || open_sql(&folder, options, major))
     })
     .await;
     let server = match opened {
@@ -185,8 +196,29 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
         say(live, "seeding system databases").await;
     }
     let mut errorlog = server.log_lines();
+    let stages = [
+        (Stage::Upgrading, model.faults().login_delay()),
+        (Stage::Recovering, model.faults().databases_delay()),
+    ];
+    let slow = stages.iter().any(|(_, time)| !time.is_zero());
+    if let Some((first, _)) = stages.iter().find(|(_, time)| !time.is_zero()) {
+        server.set_stage(*first);
+    }
     run.set_sql(Some(Arc::clone(&server)));
     run.service.send_replace(Service::Running);
+    for (stage, time) in stages {
+        if !time.is_zero() {
+            server.set_stage(stage);
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                // Whatever it is in the middle of: the order is taken up below.
+                _ = ordered_to_end(&mut orders) => break,
+            }
+        }
+    }
+    if slow {
+        server.set_stage(Stage::Online);
+    }
     say(live, "ready").await;
     let mut stop_service = run.stop_service.subscribe();
     let why = loop {

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use chrono::Utc;
-
 use super::{
     Model,
     refusal::{Answer, Refusal},
@@ -75,7 +73,7 @@ impl Model {
         blocking(move || state::make_folder(&folder).map(drop)).await?;
         let volume = Volume {
             name: name.to_owned(),
-            created: Utc::now(),
+            created: self.now(),
             labels,
         };
         self.change(|state| {

@@ -14,6 +14,8 @@ const BACKLOG: usize = 1024;
 
 pub(crate) struct Log {
     lines: broadcast::Sender<String>,
+    /// Of the server's machine, in seconds: not every thread that writes has its clock.
+    clock_skew: i64,
     /// The file, and the lines from before anybody listened.
     state: Mutex<(Option<File>, Option<Vec<String>>)>,
 }
@@ -29,13 +31,14 @@ impl Log {
         let (lines, _) = broadcast::channel(BACKLOG);
         Ok(Self {
             lines,
+            clock_skew: super::clock::skew(),
             state: Mutex::new((Some(file), Some(Vec::new()))),
         })
     }
 
     /// Writes one line with the time and who says it, as SQL Server does.
     pub(crate) fn write(&self, who: &str, text: &str) {
-        let now = chrono::Local::now();
+        let now = super::clock::with_skew(self.clock_skew, super::clock::here);
         let hundredths = now.timestamp_subsec_millis() / 10;
         let line = format!(
             "{}.{hundredths:02} {who:<11} {text}",

@@ -10,6 +10,7 @@
 
 mod ast;
 mod change;
+pub mod clock;
 pub(crate) mod collation;
 pub(crate) mod convert;
 mod database;
@@ -37,7 +38,7 @@ mod transaction;
 pub(crate) mod types;
 pub(crate) mod value;
 
-pub use server::{Options, SqlServer};
+pub use server::{Options, SqlServer, Stage};
 pub(crate) use state::Control;
 
 #[cfg(test)]

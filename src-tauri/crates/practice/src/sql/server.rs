@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, watch};
 
 pub(crate) use super::state::{Database, Login, Seen, State};
 use super::{
+    clock,
     collation::Collation,
     log::Log,
     login::{self, Hash},
@@ -37,6 +38,17 @@ pub struct Options {
     pub memory_mb: Option<u32>,
 }
 
+/// How far a server that listens is with its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It upgrades its own databases and lets nobody in (18401).
+    Upgrading,
+    /// It lets logins in; only `master` and `tempdb` are there, the others recover (922).
+    Recovering,
+    /// Everything is there.
+    Online,
+}
+
 /// One SQL Server instance over one data folder.
 ///
 /// It speaks T-SQL and answers like SQL Server, and says in `@@VERSION` that it is none.
@@ -50,6 +62,9 @@ pub struct SqlServer {
     state: Mutex<State>,
     next_transaction: AtomicU64,
     stop: watch::Sender<bool>,
+    /// By how many seconds its machine's clock is ahead.
+    pub(crate) clock_skew: i64,
+    stage: RwLock<Stage>,
     /// Held while the folder is in use: two servers on one folder would lose each other's changes.
     only: Mutex<Option<std::fs::File>>,
 }
@@ -57,9 +72,7 @@ pub struct SqlServer {
 /// Most sessions at one time. Each has a thread of its own.
 const SESSIONS: usize = 512;
 
-pub(crate) fn now() -> NaiveDateTime {
-    chrono::Local::now().naive_local()
-}
+pub(crate) use super::clock::now;
 
 pub(crate) fn now_text() -> String {
     now().format("%Y-%m-%d %H:%M:%S%.3f").to_string()
@@ -232,6 +245,8 @@ impl SqlServer {
             state: Mutex::new(state),
             next_transaction: AtomicU64::new(1),
             stop: watch::channel(false).0,
+            clock_skew: clock::skew(),
+            stage: RwLock::new(Stage::Online),
             only: Mutex::new(Some(only)),
             options,
         });
@@ -391,6 +406,21 @@ impl SqlServer {
         *self.stop.borrow()
     }
 
+    /// How far it is with its start.
+    pub fn stage(&self) -> Stage {
+        *self.stage.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how far it is with its start, where that is played.
+    pub fn set_stage(&self, stage: Stage) {
+        *self.stage.write().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    /// Whether a database still recovers.
+    pub(crate) fn recovers(&self, id: i32) -> bool {
+        id > 2 && self.stage() != Stage::Online
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -433,6 +463,16 @@ impl SqlServer {
                     .ending(message::Ends::Connection),
             )
         };
+        if self.stage() == Stage::Upgrading {
+            self.log
+                .write("Logon", "Error: 18401, Severity: 14, State: 1.");
+            let text = format!(
+                "Login failed for user '{name}'. Reason: Server is in script upgrade mode. Only administrator can connect at this time."
+            );
+            self.log
+                .write("Logon", &format!("{text} [CLIENT: 127.0.0.1]"));
+            return Err(Message::new(18401, 14, 1, text).ending(message::Ends::Connection));
+        }
         let login = self.state().login(name).cloned();
         let Some(login) = login else {
             // As much work as for a login that exists.

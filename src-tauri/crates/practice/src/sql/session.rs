@@ -358,6 +358,18 @@ impl Session {
     }
 
     pub(crate) fn check_access(&self, d: &Database) -> SqlResult<()> {
+        if self.server.recovers(d.id) {
+            return Err(Message::new(
+                922,
+                14,
+                1,
+                format!(
+                    "Database '{}' is being recovered. Waiting until recovery is finished.",
+                    d.name
+                ),
+            )
+            .ending(message::Ends::Batch));
+        }
         if !d.online {
             return Err(Message::new(
                 942,

@@ -12,6 +12,7 @@ mod reply;
 mod stats;
 mod streams;
 mod system;
+pub(crate) mod tls;
 mod view;
 mod volumes;
 
@@ -28,7 +29,7 @@ use self::{
     reply::{Reply, refuse},
 };
 use crate::machine::{
-    Model,
+    Model, fault,
     refusal::{Answer, Refusal},
 };
 
@@ -43,7 +44,16 @@ pub async fn serve(model: Arc<Model>, stream: Box<dyn ByteStream>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let model = Arc::clone(&model);
         async move {
+            // Not the engine's own: this one answers also when the engine does not.
+            if request.uri().path() == FAULTS {
+                return Ok(faults(&model, request).await);
+            }
             if !model.faults().engine_up(true) {
+                return Err(std::io::Error::other("the engine is gone"));
+            }
+            if model.faults().engine_hangs() {
+                // Until the client gives up, or the machine goes down.
+                model.down().cancelled().await;
                 return Err(std::io::Error::other("the engine is gone"));
             }
             // In a task of its own: what was begun is finished, whatever becomes of the connection.
@@ -60,6 +70,32 @@ pub async fn serve(model: Arc<Model>, stream: Box<dyn ByteStream>) {
         .with_upgrades();
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the practice engine ended");
+    }
+}
+
+/// Where faults are asked for while the machine runs: one a line, as in [`fault::FILE`].
+const FAULTS: &str = "/_practice/faults";
+
+/// `PUT` replaces them.
+async fn faults(model: &Model, request: Request<Incoming>) -> Reply {
+    if request.method() != Method::PUT {
+        return refuse(&Refusal::invalid(format!("{FAULTS} takes a PUT")));
+    }
+    let read = Limited::new(request.into_body(), LARGEST_BODY)
+        .collect()
+        .await
+        .map_err(|e| e.to_string())
+        .and_then(|body| {
+            let body = body.to_bytes();
+            let text = std::str::from_utf8(&body).map_err(|e| e.to_string())?;
+            fault::read(text).map_err(|e| e.to_string())
+        });
+    match read {
+        Ok(asked) => {
+            model.faults().set(asked);
+            reply::empty(204)
+        }
+        Err(why) => refuse(&Refusal::invalid(why)),
     }
 }
 

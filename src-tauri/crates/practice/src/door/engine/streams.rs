@@ -174,7 +174,7 @@ pub(super) fn events(model: &Arc<Model>, query: &Query) -> Answer<Reply> {
     let (parts, reply) = reply::stream("application/json");
     let model = Arc::clone(model);
     let mut log = model.events().follow();
-    let now = Utc::now();
+    let now = model.now();
     tokio::spawn(async move {
         // Without `since` only what comes from now on.
         let from = since.unwrap_or(now);
@@ -186,7 +186,7 @@ pub(super) fn events(model: &Arc<Model>, query: &Query) -> Answer<Reply> {
                     return;
                 }
             }
-            let left = until.map(|t| (t - Utc::now()).to_std().unwrap_or_default());
+            let left = until.map(|t| (t - model.now()).to_std().unwrap_or_default());
             if left.is_some_and(|l| l.is_zero()) {
                 return;
             }
@@ -233,7 +233,7 @@ pub(super) fn stats(model: &Arc<Model>, id: &str, query: &Query) -> Answer<Reply
                 endpoint,
                 processors,
                 run.uptime(),
-                Utc::now(),
+                model.now(),
             ))
         }
     };

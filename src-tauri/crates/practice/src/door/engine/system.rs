@@ -1,6 +1,6 @@
 //! What the engine says of itself and of the machine; its networks.
 
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::{
@@ -82,7 +82,7 @@ pub(super) fn info(model: &Model) -> Reply {
         "CpuCfsPeriod": false, "CpuCfsQuota": false, "CPUShares": false, "CPUSet": false, "PidsLimit": false,
         "IPv4Forwarding": true, "BridgeNfIptables": true, "BridgeNfIp6tables": true, "Debug": false,
         "NFd": -1, "OomKillDisable": false, "NGoroutines": 31,
-        "SystemTime": Utc::now().to_rfc3339_opts(SecondsFormat::Nanos, true),
+        "SystemTime": model.now().to_rfc3339_opts(SecondsFormat::Nanos, true),
         "LoggingDriver": "json-file", "CgroupDriver": "", "NEventsListener": 0,
         "KernelVersion": kernel(model),
         "OperatingSystem": format!(

@@ -69,7 +69,8 @@ pub(super) fn health(model: &Model, container: &Container) -> Option<&'static st
 }
 
 fn status_text(model: &Model, container: &Container) -> String {
-    let since = |t: Option<DateTime<Utc>>| span(Utc::now() - t.unwrap_or_else(Utc::now));
+    let now = model.now();
+    let since = |t: Option<DateTime<Utc>>| span(now - t.unwrap_or(now));
     match container.status {
         Status::Created => "Created".into(),
         Status::Running => {

@@ -28,7 +28,7 @@ fn probe(model: &Model) -> Value {
         "installationType": "Server",
         "arch": "AMD64",
         "boot": time(model.booted()),
-        "now": time(Utc::now()),
+        "now": time(model.now()),
         "ramMB": facts.memory_mb,
         "freeRamMB": facts.free_memory_mb,
         "cpus": facts.cpus,

@@ -5,13 +5,9 @@ pub mod command;
 mod keys;
 mod session;
 mod sftp;
+mod wire;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use berth_core::{BoxFuture, ByteStream};
 use russh::{
@@ -19,12 +15,13 @@ use russh::{
     server::{self, Config},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
+use self::wire::{Bad, Wire};
 use crate::machine::Model;
 
 /// What Windows Server 2022's own sshd says, and that it is played.
@@ -43,7 +40,7 @@ pub(crate) async fn serve(model: Arc<Model>, listener: TcpListener) {
     let config = Arc::new(Config {
         server_id: SshId::Standard(BANNER.into()),
         methods: session::methods(),
-        keys: vec![model.identity().host_key.clone()],
+        keys: vec![model.identity().shown_host_key(model.faults())],
         max_auth_attempts: MAX_AUTH_TRIES,
         // A wrong password costs a moment; the first, empty try costs none.
         auth_rejection_time: Duration::from_millis(300),
@@ -105,11 +102,22 @@ async fn connection(
     stream: Box<dyn ByteStream>,
 ) -> Result<(), russh::Error> {
     let (signed_in, mut is_signed_in) = watch::channel(false);
-    let stream = Cut {
-        inner: stream,
-        left: model.faults().drop_at(),
-    };
-    let handler = session::Connection::new(Arc::clone(&model), Arc::clone(&config), signed_in);
+    let cut = CancellationToken::new();
+    let faults = model.faults();
+    let stream = Wire::new(
+        stream,
+        Bad {
+            drop_at: faults.drop_at(),
+            latency: faults.latency(),
+            bandwidth: faults.bandwidth(),
+        },
+    );
+    let handler = session::Connection::new(
+        Arc::clone(&model),
+        Arc::clone(&config),
+        signed_in,
+        cut.clone(),
+    );
     let running = tokio::time::timeout(BANNER_TIME, server::run_stream(config, stream, handler))
         .await
         .map_err(|_| russh::Error::ConnectionTimeout)??;
@@ -133,6 +141,8 @@ async fn connection(
     tokio::pin!(running);
     tokio::select! {
         result = &mut running => return result,
+        // Without a word, as a network does.
+        () = cut.cancelled() => return Ok(()),
         () = too_long => bye("Login timeout").await,
         () = model.down().cancelled() => bye("The host is shutting down").await,
     }
@@ -140,49 +150,4 @@ async fn connection(
     tokio::time::timeout(Duration::from_secs(2), running)
         .await
         .unwrap_or(Ok(()))
-}
-
-/// A connection that breaks after so many bytes to the client, where that was asked for.
-struct Cut {
-    inner: Box<dyn ByteStream>,
-    left: Option<u64>,
-}
-
-impl AsyncRead for Cut {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Cut {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        let most = self.left.map_or(usize::MAX, |left| {
-            usize::try_from(left).unwrap_or(usize::MAX)
-        });
-        let part = buf.get(..most.min(buf.len())).unwrap_or(buf);
-        if part.is_empty() && !buf.is_empty() {
-            return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
-        }
-        let written = Pin::new(&mut self.inner).poll_write(cx, part);
-        if let (Poll::Ready(Ok(n)), Some(left)) = (&written, self.left.as_mut()) {
-            *left = left.saturating_sub(*n as u64);
-        }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
 }

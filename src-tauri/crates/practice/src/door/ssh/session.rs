@@ -16,6 +16,7 @@ use russh::{
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     channel::{drain, join, pipe},
@@ -57,6 +58,9 @@ pub(super) struct Connection {
     model: Arc<Model>,
     config: Arc<Config>,
     signed_in: watch::Sender<bool>,
+    /// Ends the connection at once.
+    cut: CancellationToken,
+    channels: u64,
     sessions: Arc<AtomicUsize>,
     forwards: Arc<AtomicUsize>,
 }
@@ -66,11 +70,14 @@ impl Connection {
         model: Arc<Model>,
         config: Arc<Config>,
         signed_in: watch::Sender<bool>,
+        cut: CancellationToken,
     ) -> Self {
         Self {
             model,
             config,
             signed_in,
+            cut,
+            channels: 0,
             sessions: Arc::default(),
             forwards: Arc::default(),
         }
@@ -78,6 +85,14 @@ impl Connection {
 
     fn refuses_all(&self) -> bool {
         self.model.faults().has(Fault::RefuseLogin)
+    }
+
+    /// Counts a channel; the connection ends where that was asked for.
+    fn step(&mut self) {
+        self.channels += 1;
+        if self.model.faults().drop_step() == Some(self.channels) {
+            self.cut.cancel();
+        }
     }
 
     /// Whether this key opens the account. The account is an administrator's, so the file in its
@@ -150,6 +165,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        self.step();
         let Some(slot) = Slot::take(&self.sessions, MAX_SESSIONS) else {
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
             return Ok(());
@@ -173,6 +189,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        self.step();
         let Some(slot) = Slot::take(&self.forwards, MAX_FORWARDS) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());

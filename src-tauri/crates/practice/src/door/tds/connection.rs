@@ -158,6 +158,7 @@ async fn talk(server: Arc<SqlServer>, greeted: Greeted) {
     let (requests, incoming) = mpsc::channel(2);
     let (packets, mut ready) = mpsc::channel(READY_PACKETS);
     let (over, is_over) = oneshot::channel::<()>();
+    let skew = server.clock_skew;
     let start = Start {
         server,
         control: Arc::clone(&control),
@@ -170,7 +171,7 @@ async fn talk(server: Arc<SqlServer>, greeted: Greeted) {
         .name("sql session".into())
         .stack_size(crate::sql::session::STACK)
         .spawn(move || {
-            session::run(start);
+            crate::sql::clock::with_skew(skew, || session::run(start));
             drop(over);
         });
     if let Err(e) = thread {

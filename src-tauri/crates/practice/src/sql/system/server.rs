@@ -12,6 +12,11 @@ pub(super) fn sys_databases(s: &Session, _: i32) -> SqlResult<Vec<Row>> {
     Ok(list
         .into_iter()
         .map(|d| {
+            let (state, name) = match (s.server.recovers(d.id), d.online) {
+                (true, _) => (2, "RECOVERING"),
+                (false, true) => (0, "ONLINE"),
+                (false, false) => (6, "OFFLINE"),
+            };
             vec![
                 t(&d.name),
                 n(d.id),
@@ -23,8 +28,8 @@ pub(super) fn sys_databases(s: &Session, _: i32) -> SqlResult<Vec<Row>> {
                 n(d.access),
                 t(crate::sql::query::function::access(d.access)),
                 b(d.read_only),
-                n(if d.online { 0 } else { 6 }),
-                t(if d.online { "ONLINE" } else { "OFFLINE" }),
+                n(state),
+                t(name),
                 b(false),
                 n(i64::from(!d.snapshot_reads) ^ 1),
                 t("OFF"),

@@ -371,7 +371,7 @@ impl server::Handler for Files {
         let (file, append) = self.file(&handle)?;
         let model = Arc::clone(&self.model);
         work(move || {
-            if !model.has_room() {
+            if !model.faults().takes_room(data.len() as u64) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let mut file = &*file;

@@ -4,9 +4,9 @@ use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDe
 
 use super::{Args, Function, P, f, open};
 use crate::sql::{
+    clock::{now, utc_now},
     convert::{self, Style},
     message::{self, Message, SqlResult},
-    server::now,
     time,
     types::{Family, Type},
     value::Value,
@@ -374,10 +374,6 @@ fn moment_type(t: &[Type]) -> Type {
     }
 }
 
-fn utc_now() -> NaiveDateTime {
-    chrono::Utc::now().naive_utc()
-}
-
 fn rounded(at: NaiveDateTime, ty: Type) -> SqlResult<Value> {
     time::round(at, ty)
         .map(Value::DateTime)
@@ -426,7 +422,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         0,
         |_| Type::DateTimeOffset(7),
         |_| {
-            let here = chrono::Local::now();
+            let here = crate::sql::clock::here();
             let minutes = here.offset().local_minus_utc() / 60;
             let at = time::round(here.naive_local(), Type::DateTime2(7)).unwrap_or_default();
             Ok(time::with_offset(at, minutes).map_or(Value::Null, Value::Offset))

@@ -107,6 +107,7 @@ fn database_property(a: &Args<'_>) -> SqlResult<Value> {
         return Ok(Value::Null);
     };
     Ok(match a.text(1).to_ascii_lowercase().as_str() {
+        "status" if a.s.server.recovers(d.id) => Value::text("RECOVERING"),
         "status" => Value::text(if d.online { "ONLINE" } else { "OFFLINE" }),
         "collation" => Value::text(d.collation),
         "recovery" => Value::text(d.recovery),
