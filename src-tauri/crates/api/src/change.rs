@@ -51,6 +51,17 @@ pub(crate) async fn set(
                 labels: before,
             } = &found;
             let mut labels = before.clone();
+            if record.adopted {
+                return Err(Error::new(
+                    Code::Refused,
+                    format!("`{}` cannot be changed", labels.name),
+                )
+                .because("its container would have to be made anew, and Berth did not make it")
+                .hint(format!(
+                    "Change it with what made it; `berth adopt {} --name NAME` gives it another name here",
+                    container.name
+                )));
+            }
             if labels.data == Data::Throwaway {
                 return Err(Error::new(
                     Code::Refused,

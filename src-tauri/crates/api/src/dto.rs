@@ -571,8 +571,46 @@ pub struct InstanceList {
 pub struct Instances {
     /// By host, then name.
     pub instances: Vec<InstanceView>,
+    /// What looks like SQL Server and Berth did not make, by host, then name. `instance.adopt` takes one up.
+    #[serde(default)]
+    #[cfg_attr(test, ts(as = "Option<_>", optional))]
+    pub found: Vec<FoundView>,
     /// Hosts that did not answer, with the reason.
     pub unreached: Vec<Unreached>,
+}
+
+/// A container that looks like SQL Server and that Berth did not make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct FoundView {
+    /// Its host's name.
+    pub host: String,
+    /// The container's id, whole.
+    pub container: String,
+    /// The container's name.
+    pub name: String,
+    /// The image's reference.
+    pub image: String,
+    /// [`berth_core::instance::State::as_str`].
+    pub state: String,
+}
+
+/// A container to take up. The password of `sa` may come beside the body, as `password`; without it and without a file, the one
+/// that the container's environment shows is tried.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Adopt {
+    /// Its name, or the beginning of its id.
+    pub container: String,
+    /// The host; none means the default one.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// What the instance is called; none means as its container.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A file whose first line is the password of `sa`, absolute.
+    #[serde(default)]
+    pub password_file: Option<String>,
 }
 
 /// A host that did not answer.
@@ -645,6 +683,10 @@ pub struct InstanceView {
     pub credentials: bool,
     /// Whether its making was cut off: `up` finishes it, `remove` takes it away.
     pub unfinished: bool,
+    /// Whether it was adopted: Berth did not make its container, never removes it, and other machines see it as found.
+    #[serde(default)]
+    #[cfg_attr(test, ts(as = "Option<_>", optional))]
+    pub adopted: bool,
     /// When it ends by itself, RFC 3339 on its host's clock.
     #[serde(default)]
     #[cfg_attr(test, ts(optional))]
@@ -789,6 +831,10 @@ pub struct HostLive {
     pub retry_at: Option<String>,
     /// Why it is not reached.
     pub error: Option<ErrorView>,
+    /// What looks like SQL Server there and Berth did not make, as the host said last.
+    #[serde(default)]
+    #[cfg_attr(test, ts(as = "Option<_>", optional))]
+    pub found: Vec<FoundView>,
 }
 
 /// One change of what there is. The first item of `berth.watch` is everything; what comes after replaces what has the same

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use berth_core::{
     Code, Error, Result, ResultExt, Secret,
     host::{Address, Os, PRACTICE, Route},
-    label, name,
+    name,
 };
 use berth_remote::{Ask, Given, Jump, Lane, Local, Session, Wanted};
 use berth_store::{HostRecord, Hosts, Instances, RouteRecord, TlsRecord};
@@ -214,7 +214,9 @@ pub(crate) async fn remove(
             ))
             .hint("Forget it all the same with `--forget`; instances on it stay as they are")
         })?;
-        let there = link.engine.containers(Some(label::ID)).await?;
+        let known = berth.store(|f| f.read::<Instances>()).await?;
+        let mut there = link.engine.containers(None).await?;
+        there.retain(|c| crate::instances::labels_of(c, &known).is_some());
         if !there.is_empty() {
             let names: Vec<_> = there
                 .iter()

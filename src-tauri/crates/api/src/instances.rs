@@ -143,13 +143,30 @@ pub(crate) async fn forget(berth: &Berth, id: &str) {
     }
 }
 
+/// What a host has.
+struct There {
+    instances: Vec<(InstanceRecord, Container)>,
+    found: Vec<dto::FoundView>,
+}
+
+/// What its labels say of a container; of an adopted one, which has none, what this machine remembers.
+pub(crate) fn labels_of(container: &Container, known: &Instances) -> Option<Labels> {
+    Labels::from_map(|k| container.labels.get(k).map(String::as_str)).or_else(|| {
+        known
+            .get(&container.id)
+            .filter(|r| r.adopted)
+            .map(crate::adopt::labels_of)
+    })
+}
+
 /// Asks one host for its instances, and brings what is remembered and listened on in line with the answer.
-async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Container)>> {
+async fn ask(berth: &Arc<Berth>, host: &str) -> Result<There> {
     // While something is being made its record may be there before its container: asked before and after the list.
     let began_quiet = berth.operations_under_way() == 0;
     let work = async {
         let link = berth.links.get(berth, host).await?;
-        let containers = link.engine.containers(Some(label::ID)).await?;
+        // All of them: what Berth did not make is found among them.
+        let containers = link.engine.containers(None).await?;
         Ok::<_, Error>((link, containers))
     };
     let asked = timeout(LIST_LIMIT, work).await.unwrap_or_else(|_| {
@@ -165,18 +182,19 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
         Err(_) => {}
     }
     let (link, containers) = asked?;
-    let there: Vec<(Labels, Container)> = containers
-        .into_iter()
-        .filter_map(|c| Labels::from_map(|k| c.labels.get(k).map(String::as_str)).map(|l| (l, c)))
-        .collect();
     let (host, direct, seen_at) = (host.to_owned(), link.publishes(), now());
     let published_on = link.published_on();
     let owner = berth.owner();
     let asking = Arc::clone(berth);
-    let (found, gone) = berth
+    let (found, strangers, gone) = berth
         .store(move |f| {
             let quiet_all_along = began_quiet && asking.operations_under_way() == 0;
             let merge = |all: &mut Instances| {
+                let strangers = crate::adopt::found_among(&host, &containers, all);
+                let there = containers
+                    .into_iter()
+                    .filter_map(|c| labels_of(&c, all).map(|l| (l, c)))
+                    .collect::<Vec<_>>();
                 let mut found = Vec::new();
                 for (labels, container) in there {
                     let mut record =
@@ -194,6 +212,12 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                     record.container.clone_from(&container.id);
                     record.direct = direct;
                     record.published_on.clone_from(&published_on);
+                    if record.adopted
+                        && direct
+                        && let Some(port) = crate::adopt::published_port(&container)
+                    {
+                        record.port = port;
+                    }
                     state_of(&container).as_str().clone_into(&mut record.state);
                     record.created_at = DateTime::from_timestamp(container.created, 0)
                         .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
@@ -215,7 +239,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
                 for (record, _) in &found {
                     all.put(record.clone());
                 }
-                (found, gone)
+                (found, strangers, gone)
             };
             // Most lists change nothing but the time: that alone is not worth a write.
             let mut now = f.read::<Instances>()?;
@@ -233,7 +257,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
             }
             let changed = result.0.clone();
             f.update::<Instances, _>(|all| {
-                for record in &result.1 {
+                for record in &result.2 {
                     all.remove(&record.id);
                 }
                 for (record, _) in changed {
@@ -246,7 +270,7 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
         .await?;
     for record in gone {
         berth.endpoints.release(&record.id);
-        if record.unfinished && record.ours && record.password_file.is_none() {
+        if (record.unfinished || record.adopted) && record.ours && record.password_file.is_none() {
             // Not waited for: a keychain may ask somebody something first.
             tokio::spawn(forget_password(
                 Arc::clone(berth),
@@ -259,7 +283,10 @@ async fn ask(berth: &Arc<Berth>, host: &str) -> Result<Vec<(InstanceRecord, Cont
         endpoints::hold(berth, record).await;
     }
     crate::lease::sweep(berth, &link, found.iter().map(|(_, container)| container));
-    Ok(found)
+    Ok(There {
+        instances: found,
+        found: strangers,
+    })
 }
 
 /// An instance has no container any more, or never had one: its password opens nothing, unless its volume is there.
@@ -289,7 +316,7 @@ pub(crate) async fn has_data(link: &Link, volume: &str, id: &str) -> Result<bool
     }
 }
 
-fn state_of(container: &Container) -> State {
+pub(crate) fn state_of(container: &Container) -> State {
     let word = match container.state {
         RunState::Created => "created",
         RunState::Running | RunState::Stopping => "running",
@@ -330,11 +357,12 @@ pub(crate) async fn list(
         berth.store(|f| f.read::<Instances>()).await?
     };
     let mut instances = Vec::new();
-    let mut unreached = Vec::new();
+    let (mut found, mut unreached) = (Vec::new(), Vec::new());
     for (host, answer) in hosts.iter().zip(answers) {
         match answer {
-            Ok(found) => {
-                instances.extend(found.iter().map(|(record, _)| view(berth, record, true)))
+            Ok(there) => {
+                instances.extend(there.instances.iter().map(|(r, _)| view(berth, r, true)));
+                found.extend(there.found);
             }
             Err(e) => {
                 instances.extend(
@@ -354,6 +382,7 @@ pub(crate) async fn list(
     instances.sort_by(|a, b| (&a.host, &a.name).cmp(&(&b.host, &b.name)));
     Ok(dto::Instances {
         instances,
+        found,
         unreached,
     })
 }
@@ -366,8 +395,9 @@ pub(crate) async fn show(
 ) -> Result<dto::InstanceView> {
     let record = find(berth, &request.name).await?;
     match ask(berth, &record.host).await {
-        Ok(found) => {
-            let (record, container) = found
+        Ok(there) => {
+            let (record, container) = there
+                .instances
                 .into_iter()
                 .find(|(r, _)| r.id == record.id)
                 .ok_or_else(|| {
@@ -399,13 +429,15 @@ pub(crate) async fn show(
     }
 }
 
-/// The instances of one host, as it says right now.
-pub(crate) async fn views_now(berth: &Arc<Berth>, host: &str) -> Result<Vec<dto::InstanceView>> {
-    let found = ask(berth, host).await?;
-    Ok(found
-        .iter()
-        .map(|(record, _)| view(berth, record, true))
-        .collect())
+/// The instances of one host, and what is found there, as it says right now.
+pub(crate) async fn views_now(
+    berth: &Arc<Berth>,
+    host: &str,
+) -> Result<(Vec<dto::InstanceView>, Vec<dto::FoundView>)> {
+    let there = ask(berth, host).await?;
+    let views = there.instances.iter();
+    let views = views.map(|(record, _)| view(berth, record, true)).collect();
+    Ok((views, there.found))
 }
 
 /// The instances that this machine remembers, of one host or of all.
@@ -455,7 +487,11 @@ pub(crate) async fn find(berth: &Arc<Berth>, text: &str) -> Result<InstanceRecor
         let answers = join_all(hosts.iter().map(|host| ask(berth, host))).await;
         for (host, answer) in hosts.iter().zip(answers) {
             match answer {
-                Ok(there) => found.extend(there.into_iter().map(|(r, _)| r).filter(|r| fits(r))),
+                Ok(there) => found.extend(
+                    (there.instances.into_iter())
+                        .map(|(r, _)| r)
+                        .filter(|r| fits(r)),
+                ),
                 Err(e) if wanted.host.is_some() => return Err(e),
                 Err(e) => unreached.push(format!("`{host}` could not be asked: {e}")),
             }
@@ -503,8 +539,14 @@ pub(crate) async fn reach(berth: &Arc<Berth>, name: &str) -> Result<Found> {
     let record = find(berth, name).await?;
     let link = berth.links.get(berth, &record.host).await?;
     let there = link.container_of(&record.id).await?;
-    let labelled = there
-        .and_then(|c| Labels::from_map(|k| c.labels.get(k).map(String::as_str)).map(|l| (c, l)));
+    let labelled = there.and_then(|c| {
+        let labels = if record.adopted {
+            Some(crate::adopt::labels_of(&record))
+        } else {
+            Labels::from_map(|k| c.labels.get(k).map(String::as_str))
+        };
+        labels.map(|l| (c, l))
+    });
     match labelled {
         Some((container, labels)) => Ok(Found {
             record,
@@ -599,6 +641,7 @@ fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceVie
             None => record.ours || record.password_file.is_some(),
         },
         unfinished: record.unfinished,
+        adopted: record.adopted,
         ends_at: record.lease.and_then(crate::lease::moment),
     }
 }

@@ -12,6 +12,7 @@
     )
 )]
 
+mod adopt;
 pub mod berth;
 #[cfg(test)]
 mod bindings;

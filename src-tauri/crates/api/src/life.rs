@@ -361,6 +361,21 @@ pub(crate) async fn remove(
         "Remove",
         &request.name,
         move |berth, operation, found| async move {
+            if found.record.adopted {
+                return operation
+                    .phase(
+                        "release",
+                        format!("Letting `{}` go", found.labels.name),
+                        crate::adopt::let_go(
+                            &berth,
+                            &found.link,
+                            &found.container,
+                            &found.record,
+                            delete,
+                        ),
+                    )
+                    .await;
+            }
             if found.labels.data == Data::Throwaway && delete == Some(false) {
                 return Err(Error::new(
                     Code::Refused,

@@ -7,6 +7,7 @@ use std::{
 
 use berth_core::{
     ByteStream, Code, Dial, Error, Result,
+    found::is_container_id,
     host::{Os, Route},
     label,
     reach::Seen,
@@ -179,6 +180,10 @@ impl Link {
         &self,
         instance: &str,
     ) -> Result<Option<berth_engine::Container>> {
+        if is_container_id(instance) {
+            let all = self.engine.containers(None).await?;
+            return Ok(all.into_iter().find(|c| c.id == instance));
+        }
         let filter = format!("{}={instance}", label::ID);
         Ok(self
             .engine

@@ -496,7 +496,7 @@ pub(crate) fn spec(
 }
 
 /// The year that a major version goes by.
-fn year(major: u16) -> Option<u16> {
+pub(crate) fn year(major: u16) -> Option<u16> {
     Some(match major {
         12 => 2014,
         13 => 2016,

@@ -126,6 +126,17 @@ pub(crate) async fn of(berth: &Berth, record: &InstanceRecord, login: &str) -> R
         ))
         .hint("Use it where it was made, or make an instance of your own")
     };
+    if record.adopted && !record.ours {
+        return Err(Error::not_found(format!(
+            "This machine has no password of `{login}` for `{}`",
+            record.name
+        ))
+        .because("Berth did not make it, and nobody has told it the password")
+        .hint(format!(
+            "Give it with `berth adopt {} --password-file FILE`",
+            record.container.chars().take(12).collect::<String>()
+        )));
+    }
     if record.lease.is_some() {
         return berth
             .leases

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use berth_core::{Code, Error, Result, label, reach};
+use berth_core::{Code, Error, Result, found::is_container_id, label, reach};
 use berth_engine::{Answers, Container, Event, EventKind, LogLine, LogOptions, RunState};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
@@ -216,7 +216,9 @@ pub(crate) fn logs(
 /// Waits until an instance runs again; `None` where it is gone.
 async fn started_again(link: &Link, id: &str) -> Result<Option<Container>> {
     let filter = format!("{}={id}", label::ID);
-    let mut events = link.streaming().await?.events(None, Some(&filter));
+    // An adopted one has no label.
+    let filter = (!is_container_id(id)).then_some(filter.as_str());
+    let mut events = link.streaming().await?.events(None, filter);
     loop {
         match link.container_of(id).await? {
             None => return Ok(None),

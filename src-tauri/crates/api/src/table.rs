@@ -183,6 +183,8 @@ commands! {
     "instance.list" InstanceList(dto::InstanceList) streams dto::Nothing, gives dto::Instances => crate::instances::list;
     /// One instance.
     "instance.show" InstanceShow(dto::InstanceName) streams dto::Nothing, gives dto::InstanceView => crate::instances::show;
+    /// Starts the operation that takes up a container that Berth did not make; the password of `sa` may come beside it, as `password`.
+    "instance.adopt" InstanceAdopt(dto::Adopt) streams dto::Nothing, gives dto::Started => crate::adopt::adopt;
     /// Starts the operation that starts an instance.
     "instance.start" InstanceStart(dto::Timed) streams dto::Nothing, gives dto::Started => crate::life::start;
     /// Starts the operation that stops an instance: checkpoint, then stop.

@@ -279,9 +279,10 @@ pub(crate) struct New {
 async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -> Result<Plan> {
     let link = berth.links.get(berth, &wanted.host).await?;
     let containers = crate::hosts::on(&wanted.host, link.engine.containers(None).await)?;
+    let remembered = berth.store(|f| f.read::<Instances>()).await?;
     let ours = |name: &str| {
         containers.iter().find_map(|c| {
-            let labels = Labels::from_map(|k| c.labels.get(k).map(String::as_str))?;
+            let labels = instances::labels_of(c, &remembered)?;
             (labels.name == name).then(|| (c.clone(), labels))
         })
     };
@@ -380,7 +381,7 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
             r.host != wanted.host
                 || containers
                     .iter()
-                    .any(|c| c.labels.get(label::ID) == Some(&r.id))
+                    .any(|c| c.id == r.id || c.labels.get(label::ID) == Some(&r.id))
         });
     }
     // Of the instances on this host also those that this machine never listed: no two may claim one port.

@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use berth_core::{Error, Result, label};
+use berth_core::{Error, Result};
+use berth_engine::EventKind;
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use futures_util::StreamExt;
 use tokio::{
@@ -38,7 +39,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// What a host's task tells.
 enum Told {
     Connecting,
-    There(Vec<dto::InstanceView>),
+    There(Vec<dto::InstanceView>, Vec<dto::FoundView>),
     Lost(Error, Duration),
 }
 
@@ -225,8 +226,9 @@ impl Watch<'_> {
                 live.retry_at = None;
                 self.put_host(live).await
             }
-            Told::There(views) => {
+            Told::There(views, found) => {
                 stand(&mut live, "connected");
+                live.found = found;
                 live.seen_at = Some(now());
                 live.retry_at = None;
                 live.error = None;
@@ -329,6 +331,7 @@ fn idle(host: dto::HostView) -> dto::HostLive {
         seen_at: None,
         retry_at: None,
         error: None,
+        found: Vec::new(),
     }
 }
 
@@ -383,7 +386,7 @@ async fn listen(
                 format!("`{host}` did not answer in {} s", REACH_LIMIT.as_secs()),
             )
         })??;
-    let mut events = link.streaming().await?.events(None, Some(label::ID));
+    let mut events = link.streaming().await?.events(None, None);
     let mut ask_at = Some(Instant::now());
     let mut once_more = Some(Instant::now() + HEARS);
     loop {
@@ -392,6 +395,8 @@ async fn listen(
             event = events.next() => match event {
                 // Programs run inside of a container change nothing that is shown.
                 Some(Ok(event)) if event.action.starts_with("exec_") => {}
+                // Nor do images and volumes. Of containers all count: one that Berth did not make may be found.
+                Some(Ok(event)) if event.kind != EventKind::Container => {}
                 Some(Ok(_)) => ask_at = ask_at.or(Some(Instant::now() + TOGETHER)),
                 Some(Err(e)) => return Err(e),
                 None => return Err(Error::new(
@@ -410,8 +415,8 @@ async fn listen(
                     once_more = None;
                 }
                 ask_at = None;
-                let views = instances::views_now(berth, host).await?;
-                if tell.send((host.to_owned(), Told::There(views))).await.is_err() {
+                let (views, found) = instances::views_now(berth, host).await?;
+                if tell.send((host.to_owned(), Told::There(views, found))).await.is_err() {
                     return Ok(());
                 }
             }

@@ -65,6 +65,25 @@ pub(crate) enum Command {
         #[arg(long, value_name = "keep|delete")]
         data: Option<String>,
     },
+    /// Take up a container that Berth did not make: it gets a connection string here, and nothing about it changes
+    Adopt {
+        /// Its name, or the beginning of its id; `berth list` shows what is found
+        container: String,
+        /// The host; none takes the default one
+        #[arg(long)]
+        host: Option<String>,
+        /// What the instance is called; none takes the container's name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// The password of `sa` is the first line of this file
+        #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
+        password_file: Option<PathBuf>,
+        /// Read the password of `sa` from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Change an instance's memory, port or name; it is stopped for that
     Set {
         /// NAME or HOST/NAME

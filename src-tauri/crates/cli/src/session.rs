@@ -105,7 +105,16 @@ impl Session {
         &self,
         request: &C::Request,
     ) -> Result<dto::Outcome> {
-        let mut call = Box::pin(self.client.call::<C>(request, BTreeMap::new()));
+        self.operate_with::<C>(request, BTreeMap::new()).await
+    }
+
+    /// The same, with secrets beside the request.
+    pub(crate) async fn operate_with<C: Command<Response = dto::Started>>(
+        &self,
+        request: &C::Request,
+        secrets: BTreeMap<String, Secret>,
+    ) -> Result<dto::Outcome> {
+        let mut call = Box::pin(self.client.call::<C>(request, secrets));
         let started = tokio::select! {
             reply = &mut call => reply?.body,
             () = interrupted() => {

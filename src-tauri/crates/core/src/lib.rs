@@ -19,6 +19,7 @@ pub mod check;
 pub mod connection;
 pub mod error;
 pub mod errorlog;
+pub mod found;
 pub mod host;
 pub mod instance;
 pub mod label;

@@ -258,6 +258,10 @@ pub struct InstanceRecord {
     /// Whether this machine made it and so has its credentials.
     #[serde(default)]
     pub ours: bool,
+    /// Whether Berth did not make its container, and was told to take it up. Only this machine knows: the labels of a
+    /// container cannot change. Its id is its container's.
+    #[serde(default)]
+    pub adopted: bool,
     /// When it ends by itself, in seconds since 1970 on its host's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<i64>,

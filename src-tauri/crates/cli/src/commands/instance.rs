@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use berth_api::{dto, table};
-use berth_core::{Error, Result, secret::ExposeSecret, size};
+use berth_core::{Error, Result, Secret, secret::ExposeSecret, size};
 
 use super::query;
 use crate::{
@@ -98,12 +98,18 @@ pub(crate) async fn list(session: &Session, host: Option<String>, as_json: bool)
         out(json(&all)?);
         return Ok(code);
     }
-    if all.instances.is_empty() && all.unreached.is_empty() {
+    if all.instances.is_empty() && all.found.is_empty() && all.unreached.is_empty() {
         note("No instances. `berth up` makes one");
-    } else if !all.instances.is_empty() {
+    } else if !all.instances.is_empty() || !all.found.is_empty() {
         out(render::table(
             &["NAME", "HOST", "VERSION", "STATE", "ENDPOINT", "SEEN"],
-            all.instances.iter().map(row),
+            (all.instances.iter().map(row)).chain(all.found.iter().map(found)),
+        ));
+    }
+    if let Some(first) = all.found.first() {
+        note(format!(
+            "found: looks like SQL Server, and Berth did not make it. `berth adopt {} --host {}` takes it up",
+            first.name, first.host
         ));
     }
     for unreached in all.unreached {
@@ -113,6 +119,17 @@ pub(crate) async fn list(session: &Session, host: Option<String>, as_json: bool)
         )));
     }
     Ok(code)
+}
+
+fn found(f: &dto::FoundView) -> Vec<String> {
+    vec![
+        f.name.clone(),
+        f.host.clone(),
+        "?".to_owned(),
+        format!("{} (found)", f.state),
+        "not adopted".to_owned(),
+        "now".to_owned(),
+    ]
 }
 
 fn row(i: &dto::InstanceView) -> Vec<String> {
@@ -186,11 +203,25 @@ pub(crate) async fn show(session: &Session, name: String, as_json: bool) -> Resu
                 .clone()
                 .unwrap_or_else(|| "the login's default".into()),
         ),
-        ("Memory", size::format(i.memory)),
+        (
+            "Memory",
+            if i.memory == 0 {
+                "not limited, or not known".to_owned()
+            } else {
+                size::format(i.memory)
+            },
+        ),
         ("Data", i.data.clone()),
         ("Image", i.image.clone()),
         ("Container", i.container.chars().take(12).collect()),
-        ("Made by", i.owner.clone()),
+        (
+            "Made by",
+            if i.adopted {
+                "not Berth: adopted".to_owned()
+            } else {
+                i.owner.clone()
+            },
+        ),
         (
             "Credentials",
             if i.credentials {
@@ -266,7 +297,45 @@ pub(crate) async fn remove(session: &Session, name: String, data: Option<String>
             data,
         })
         .await?;
-    out(format!("{name} is removed"));
+    // What was adopted is only let go.
+    match outcome.instance {
+        Some(i) => out(format!("{} is let go", i.name)),
+        None => out(format!("{name} is removed")),
+    }
+    for text in outcome.notes {
+        note(format!("note: {text}"));
+    }
+    Ok(0)
+}
+
+pub(crate) async fn adopt(
+    session: &Session,
+    request: dto::Adopt,
+    password: Option<Secret>,
+    as_json: bool,
+) -> Result<u8> {
+    let secrets = password
+        .map(|p| ("password".to_owned(), p))
+        .into_iter()
+        .collect();
+    let outcome = session
+        .operate_with::<table::InstanceAdopt>(&request, secrets)
+        .await?;
+    let i = outcome
+        .instance
+        .ok_or_else(|| Error::failed("The instance went away meanwhile"))?;
+    if as_json {
+        let mut value = serde_json::to_value(&i).unwrap_or_default();
+        if let Some(map) = value.as_object_mut() {
+            map.insert("notes".into(), outcome.notes.into());
+        }
+        out(json(&value)?);
+        return Ok(0);
+    }
+    out(format!(
+        "{} on {} is adopted: {},{}",
+        i.name, i.host, i.endpoint_host, i.port
+    ));
     for text in outcome.notes {
         note(format!("note: {text}"));
     }

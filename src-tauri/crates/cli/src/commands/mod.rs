@@ -40,6 +40,28 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Remove { name, data } => {
             instance::remove(&Session::open(verbose).await?, name, data).await
         }
+        Command::Adopt {
+            container,
+            host,
+            name,
+            password_file,
+            password_stdin,
+            json,
+        } => {
+            let request = berth_api::dto::Adopt {
+                container,
+                host,
+                name,
+                password_file: password_file
+                    .as_deref()
+                    .map(crate::session::absolute)
+                    .transpose()?,
+            };
+            let secret = password_stdin
+                .then(|| crate::session::secret_from_stdin("The password"))
+                .transpose()?;
+            instance::adopt(&Session::open(verbose).await?, request, secret, json.json).await
+        }
         Command::Set {
             instance,
             memory,
