@@ -11,7 +11,7 @@ tests/prepare/machine.sh
 # One build for the programs and the benchmark: with one set of features, nothing is compiled twice.
 echo 'building everything for release; the first time takes some minutes'
 benches=$(cargo build --quiet --release --locked --message-format=json-render-diagnostics \
-  --package berth-cli --package berth-practice --package berth-tests --bins --bench list --bench connections --bench strings |
+  --package berth-cli --package berth-practice --package berth-tests --bins --bench list --bench connections --bench strings --bench instances |
   sed -n 's/.*"kind":\["bench"\].*"executable":"\([^"]*\)".*/\1/p')
 for bench in $benches; do
   tests/in-namespace.sh "$bench"

@@ -486,3 +486,45 @@ fn of_two_users_who_make_one_name_at_once_one_is_refused_and_harms_nothing() {
         }
     }
 }
+
+/// Data that was made and not finished has its first password, which only the keychain still knows.
+#[test]
+fn up_again_opens_data_whose_making_was_cut_off_while_it_was_taken_away() {
+    let Some(world) = World::new() else { return };
+    let mut up = world
+        .up_to("POST", "/start", Stand::After)
+        .expect("the start stands still");
+    let agent = pid_of(&status(&world.home).unwrap());
+    rig::wait_for("SQL Server to have its first password", SOON, || {
+        let id = world.dockerd.docker(&["ps", "-q"]);
+        let log = world.dockerd.command().args(["logs", id.trim()]).output();
+        let log = String::from_utf8_lossy(&log.unwrap().stdout).into_owned();
+        log.contains("ready for client connections").then_some(())
+    });
+    world.held.hold("DELETE", "/volumes/", Stand::Before);
+    up.interrupt();
+    rig::wait_for("the removal of its data to stand still", SOON, || {
+        world.held.holds().then_some(())
+    });
+    signal("KILL", up.child.id());
+    signal("KILL", agent);
+    gone("the agent", agent, SOON);
+    let _ = up.code(SOON);
+    world.held.release();
+    assert_eq!(
+        (world.containers().len(), world.volumes().len()),
+        (0, 1),
+        "its container is gone, and its data is not"
+    );
+    let again = world.home.berth(&["-v", "up", "orders", "--accept-eula"]);
+    assert_eq!(
+        again.code, 0,
+        "the retry knows which password the server has: {}",
+        again.stderr
+    );
+    let rows = rig::drivers::tiberius(again.line(), "SELECT 41 + 1");
+    assert_eq!(rows, Ok(vec![vec![42.into()]]));
+    let removed = ["remove", "orders", "--data", "delete"];
+    let _ = world.home.berth(&removed).ok();
+    world.is_clean("up again");
+}

@@ -465,3 +465,70 @@ fn a_script_fills_a_new_server_before_its_command_sees_it() {
     let listed = home.berth(&["list", "--json"]).ok().json();
     assert_eq!(listed["instances"], json!([]));
 }
+
+/// Kills `berth run`, and sometimes its agent too, `times` times at moments spread over its whole life.
+fn killed_at_random(times: u32) {
+    let Some(dockerd) = Dockerd::with_sql_image() else {
+        return;
+    };
+    let home = Home::new();
+    let _ = home
+        .berth(&["host", "add", "here", &dockerd.address()])
+        .ok();
+    // How long one takes here and now, so that the moments meet every phase on any machine.
+    let line = [
+        "run",
+        "--accept-eula",
+        "--database",
+        "app",
+        "--",
+        "sleep",
+        "0.3",
+    ];
+    let whole = home.berth_with(&line, "", SOON).ok().took;
+    // A fixed sequence: what fails once fails again.
+    let mut dice: u32 = 0x2026_1122;
+    for n in 0..times {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let at = whole.mul_f64(f64::from(dice >> 8) / f64::from(1 << 24));
+        let mut run = Background::start(&home, &line);
+        std::thread::sleep(at);
+        let both = n % 10 == 4;
+        if both && let Some(agent) = status(&home).map(|s| pid_of(&s)) {
+            signal("KILL", agent);
+        }
+        signal("KILL", run.child.id());
+        let _ = run.code(SOON);
+        rig::wait_for(
+            &format!("nothing to be left, {n}: {at:?} of {whole:?}, the agent too: {both}"),
+            SOON,
+            || {
+                let _ = home.berth(&["list"]);
+                let there =
+                    dockerd.docker(&["ps", "-aq"]) + &dockerd.docker(&["volume", "ls", "-q"]);
+                there.is_empty().then_some(())
+            },
+        );
+    }
+    let held = home.berth(&["agent", "status", "--json"]).ok().json();
+    assert_eq!(
+        held["endpoints"],
+        json!([]),
+        "no port is held for what is gone"
+    );
+    assert_eq!(
+        fs::read_dir(home.berth_home().join("passwords")).map_or(0, Iterator::count),
+        0
+    );
+}
+
+#[test]
+fn killed_at_a_few_moments_a_run_leaves_nothing() {
+    killed_at_random(5);
+}
+
+#[test]
+#[ignore = "soak: a hundred runs, each killed at another moment"]
+fn killed_at_a_hundred_moments_a_run_leaves_nothing() {
+    killed_at_random(100);
+}

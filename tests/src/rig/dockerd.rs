@@ -38,12 +38,27 @@ impl Dockerd {
         Self::with(&[])
     }
 
+    /// Starts it with [`OFFICIAL`], on a disk of its own of so many MB: small enough to fill.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn on_a_disk_of(mb: u32) -> Option<Self> {
+        let dockerd = Self::launched(&[], Some(mb))?;
+        dockerd.load_sql_image();
+        Some(dockerd)
+    }
+
     /// Starts it with further arguments of `dockerd`.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
     pub fn with(arguments: &[&str]) -> Option<Self> {
+        Self::launched(arguments, None)
+    }
+
+    fn launched(arguments: &[&str], disk: Option<u32>) -> Option<Self> {
         if !is_isolated() {
             skip(
                 "Docker's engine needs namespaces of its own: use `make test` or `make suite`, as root on Linux",
@@ -60,6 +75,13 @@ impl Dockerd {
             .prefix("dockerd")
             .tempdir()
             .expect("there is room for a folder");
+        if let Some(mb) = disk {
+            let data = folder.path().join("data");
+            std::fs::create_dir(&data).expect("there is room for a folder");
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &format!("size={mb}m"), "tmpfs"]);
+            programs::run(mount.arg(data));
+        }
         let more: Vec<_> = arguments.iter().map(|a| (*a).to_owned()).collect();
         let daemon = launch(folder.path(), &more);
         Some(Self {
@@ -152,6 +174,12 @@ impl Dockerd {
         self.daemon = launch(self.folder.path(), &self.more);
     }
 
+    /// The folder that is its disk.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.folder.path().join("pid")
     }
@@ -171,6 +199,13 @@ impl Drop for Dockerd {
             }
         }
         self.daemon.stop();
+        // Where it was a disk of its own.
+        let mut unmount = Command::new("umount");
+        let _ = unmount
+            .args(["-q", "-l"])
+            .arg(self.data())
+            .stderr(std::process::Stdio::null())
+            .status();
     }
 }
 

@@ -1,6 +1,6 @@
 //! A real keychain: gnome-keyring as the Secret Service of a D-Bus session of its own.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use tempfile::TempDir;
 
@@ -10,9 +10,9 @@ use super::{process::Daemon, programs, skip, wait_for};
 #[derive(Debug)]
 pub struct SecretService {
     // Dropped in this order: the service before its bus.
-    _keyring: Daemon,
+    keyring: Daemon,
     _bus: Daemon,
-    _folder: TempDir,
+    folder: TempDir,
     address: String,
 }
 
@@ -56,18 +56,7 @@ impl SecretService {
             at("bus").exists().then_some(())
         });
 
-        let mut keyring = Command::new("/bin/sh");
-        keyring
-            .args(["-c", r#"exec gnome-keyring-daemon --foreground --unlock --components=secrets --control-directory="$1" <"$2""#])
-            .arg("keyring")
-            .arg(at("control"))
-            .arg(at("password"))
-            .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", at("bus").display()))
-            .env("HOME", at("home"))
-            .env("XDG_DATA_HOME", at("home/share"))
-            .env("XDG_CONFIG_HOME", at("home/config"))
-            .env("XDG_RUNTIME_DIR", at("home"));
-        let mut keyring = Daemon::start(&keyring, &at("keyring.log"));
+        let mut keyring = launch(folder.path());
         let address = format!("unix:path={}", at("bus").display());
         keyring.wait_for(
             "the Secret Service to be unlocked",
@@ -75,9 +64,9 @@ impl SecretService {
             || (locked(&address) == Some(false)).then_some(()),
         );
         Some(Self {
-            _keyring: keyring,
+            keyring,
             _bus: bus,
-            _folder: folder,
+            folder,
             address,
         })
     }
@@ -100,6 +89,20 @@ impl SecretService {
         });
     }
 
+    /// Unlocks it again, as its user does by signing in: the service ends and starts with the password.
+    ///
+    /// # Panics
+    /// When it stays locked.
+    pub fn unlock(&mut self) {
+        self.keyring.stop();
+        self.keyring = launch(self.folder.path());
+        wait_for(
+            "the keyring to be unlocked",
+            Duration::from_secs(10),
+            || (self.locked() == Some(false)).then_some(()),
+        );
+    }
+
     /// Whether the login keyring is locked; `None` when nothing answers.
     #[must_use]
     pub fn locked(&self) -> Option<bool> {
@@ -111,6 +114,22 @@ impl SecretService {
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![("DBUS_SESSION_BUS_ADDRESS", self.address.clone())]
     }
+}
+
+fn launch(folder: &Path) -> Daemon {
+    let at = |name: &str| folder.join(name);
+    let mut keyring = Command::new("/bin/sh");
+    keyring
+        .args(["-c", r#"exec gnome-keyring-daemon --foreground --unlock --components=secrets --control-directory="$1" <"$2""#])
+        .arg("keyring")
+        .arg(at("control"))
+        .arg(at("password"))
+        .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", at("bus").display()))
+        .env("HOME", at("home"))
+        .env("XDG_DATA_HOME", at("home/share"))
+        .env("XDG_CONFIG_HOME", at("home/config"))
+        .env("XDG_RUNTIME_DIR", at("home"));
+    Daemon::start(&keyring, &at("keyring.log"))
 }
 
 /// The keyring that a desktop's sign-in opens, and that new items go to.

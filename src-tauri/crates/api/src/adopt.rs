@@ -144,6 +144,9 @@ async fn run(
             .unwrap_or_default()
             .to_ascii_lowercase();
     }
+    if let Some(file) = &record.password_file {
+        notes.extend(passwords::open_to_others(PathBuf::from(file)).await);
+    }
     if about.memory.is_none() {
         notes.push("Its memory is not limited, so what it may take is not known".to_owned());
     }

@@ -12,16 +12,21 @@ use berth_core::{
 };
 use berth_store::Instances;
 
+use tokio::time::timeout;
+
 use crate::{
     Berth,
     databases::as_sa,
     dto, endpoints,
     instances::{self, Found},
     life::{bring_down, bring_up, limit, operate},
-    logins::{Gate, SA, app_login},
+    logins::{Gate, NEXT, SA, app_login, settle},
     make, passwords,
     table::Call,
 };
+
+/// How long finding out which password is right may take, after a change was cut off.
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// `instance.set`: labels belong to a container for its life, so it is made anew around its data.
 pub(crate) async fn set(
@@ -191,7 +196,7 @@ pub(crate) async fn set(
             if let Some(reserved) = reserved {
                 endpoints::attach_reserved(&berth, &record, reserved);
             }
-            Box::pin(bring_up(&berth, link, &made, &labels, limit, &operation)).await?;
+            Box::pin(bring_up(&berth, link, &made, &labels, limit, &operation, &[])).await?;
             let mut notes = Vec::new();
             if memory.is_some() {
                 let mb = u32::try_from(recipe.engine_memory_mb(labels.memory)).unwrap_or(u32::MAX);
@@ -256,6 +261,10 @@ pub(crate) async fn reset_password(
                 )
                 .hint(format!("Start it with `berth start {}`", labels.name)));
             }
+            // What an earlier one that was cut off has left comes first: then it is known which password opens.
+            if let Err(e) = settle(&berth, link, record).await {
+                tracing::warn!("which password of an instance is right was not found out: {e}");
+            }
             let known = passwords::find(&berth, &labels.id).await?;
             let mut next = known.clone().unwrap_or_default();
             let sa = passwords::generate()?;
@@ -273,6 +282,7 @@ pub(crate) async fn reset_password(
                 Some(old) => as_sa(link, record, old.clone()).await.ok(),
                 None => None,
             };
+            let changed = async {
             operation
                 .phase("password", format!("Giving `sa` of `{}` a new password", labels.name), async {
                     let by_exec = link
@@ -289,7 +299,7 @@ pub(crate) async fn reset_password(
                         .hint("Do it on the machine that made it, or on the host with `mssql-conf set-sa-password`"));
                     }
                     // Both are kept until the new one has proved itself: a crash in between locks nobody out.
-                    next.set("(next)", sa.clone());
+                    next.set(NEXT, sa.clone());
                     passwords::store(&berth, &labels.id, &next).await?;
                     match opened {
                         Some(mut connection) => {
@@ -299,7 +309,6 @@ pub(crate) async fn reset_password(
                         None => gate.set_password_by_exec(&sa).await?,
                     }
                     as_sa(link, record, sa.clone()).await?.close().await;
-                    next.remove("(next)");
                     next.set(SA, sa.clone());
                     passwords::store(&berth, &labels.id, &next).await
                 })
@@ -311,9 +320,10 @@ pub(crate) async fn reset_password(
                     .phase("login", format!("Giving `{login}` a new password"), async {
                         let mut connection = as_sa(link, record, sa.clone()).await?;
                         if connection.databases().await?.iter().any(|d| d.name == *database) {
+                            // Before the server has it: what is cut off in between is settled by what is kept.
                             next.set(&login, password.clone());
-                            connection.create_owner_login(&login, database, &password).await?;
                             passwords::store(&berth, &labels.id, &next).await?;
+                            connection.create_owner_login(&login, database, &password).await?;
                         } else {
                             notes.push(format!("Its database `{database}` is not there any more"));
                         }
@@ -321,6 +331,18 @@ pub(crate) async fn reset_password(
                         Ok(())
                     })
                     .await?;
+            }
+            next.remove(NEXT);
+            passwords::store(&berth, &labels.id, &next).await
+            }
+            .await;
+            if let Err(e) = changed {
+                let settled = timeout(SETTLE, settle(&berth, link, record)).await;
+                return Err(match settled {
+                    Ok(Ok(())) => e,
+                    _ => e.because("which password it has now is not known; both are kept")
+                        .hint(format!("`berth up {}` finds out", labels.name)),
+                });
             }
             let mut record = record.clone();
             record.ours = true;

@@ -1,6 +1,6 @@
 //! Connection strings: an instance's endpoint, login and database, written by a format of the core.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use berth_core::{
     Error, Result,
@@ -9,7 +9,20 @@ use berth_core::{
     name,
 };
 
-use crate::{Berth, dto, instances, passwords, table::Call};
+use berth_store::InstanceRecord;
+use tokio::time::timeout;
+
+use crate::{
+    Berth,
+    databases::as_sa,
+    dto, instances,
+    logins::{NEXT, SA, settle},
+    passwords,
+    table::Call,
+};
+
+/// How long the server may take to say whether a login or a database is there.
+const ASK: Duration = Duration::from_secs(5);
 
 /// What a string gets where nobody names a format.
 const DEFAULT: &str = "adonet";
@@ -156,6 +169,61 @@ pub(crate) async fn copy(
     Ok(view)
 }
 
+/// A change of passwords that was cut off is ended first: else the string may have one that opens nothing.
+async fn settle_first(berth: &Arc<Berth>, record: &InstanceRecord) {
+    if record.password_file.is_some()
+        || !record.ours
+        || passwords::of(berth, record, NEXT).await.is_err()
+    {
+        return;
+    }
+    let settled = timeout(ASK, async {
+        let link = berth.links.get(berth, &record.host).await?;
+        settle(berth, &link, record).await
+    });
+    match settled.await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => tracing::warn!("which password is right was not found out: {e}"),
+        Err(_) => tracing::warn!("which password is right was not found out in time"),
+    }
+}
+
+/// Which of a login and a database that somebody named are not there, as far as the server can be asked.
+async fn missing(
+    berth: &Arc<Berth>,
+    record: &InstanceRecord,
+    login: Option<&str>,
+    database: Option<&str>,
+) -> Vec<String> {
+    let asked = timeout(ASK, async {
+        let sa = passwords::of(berth, record, SA).await?;
+        let link = berth.links.get(berth, &record.host).await?;
+        let mut connection = as_sa(&link, record, sa).await?;
+        let mut notes = Vec::new();
+        if let Some(database) = database
+            && !(connection.databases().await?.iter())
+                .any(|d| d.name.eq_ignore_ascii_case(database))
+        {
+            notes.push(format!(
+                "`{}` has no database `{database}`: `berth database create {} {database}` makes it, or a client that makes its own",
+                record.name, record.name
+            ));
+        }
+        if let Some(login) = login
+            && !connection.has_login(login).await?
+        {
+            notes.push(format!("`{}` has no login `{login}`", record.name));
+        }
+        connection.close().await;
+        Ok::<_, Error>(notes)
+    });
+    match asked.await {
+        Ok(Ok(notes)) => notes,
+        // A string can be had of an instance that is stopped or away; it was not asked for this.
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
 async fn write(
     berth: &Arc<Berth>,
     request: dto::ConnectionShow,
@@ -168,6 +236,11 @@ async fn write(
         name::check_sql("a database", database)?;
     }
     let record = instances::find(berth, &request.name).await?;
+    settle_first(berth, &record).await;
+    let notes = match (&request.login, &request.database) {
+        (None, None) => Vec::new(),
+        (login, database) => missing(berth, &record, login.as_deref(), database.as_deref()).await,
+    };
     let user = request.login.unwrap_or_else(|| record.login.clone());
     let password = passwords::of(berth, &record, &user).await?;
     let database = request.database.or_else(|| record.database.clone());
@@ -216,6 +289,7 @@ async fn write(
             text.tls().unwrap_or_else(|| parts.tls.rung().label())
         ),
         password_on_stdin: text.input().is_some(),
+        notes,
     };
     Ok((view, text))
 }

@@ -7,9 +7,10 @@ use berth_core::{
     host::PRACTICE,
     label::{self, DataMarker},
 };
+use berth_store::InstanceRecord;
 use futures_util::future::join_all;
 
-use crate::{Berth, dto, link::Link, passwords, table::Call};
+use crate::{Berth, dto, instances, link::Link, passwords, table::Call};
 
 /// What one host keeps: that of no instance, and the ids of instances.
 async fn ask(berth: &Arc<Berth>, host: &str) -> Result<(Vec<dto::DataView>, BTreeSet<String>)> {
@@ -124,5 +125,13 @@ pub(crate) async fn delete(
     if let Err(e) = passwords::forget(berth, &data.id).await {
         tracing::warn!("the password of deleted data stays: {e}");
     }
+    let record = InstanceRecord {
+        password_file: passwords::kept_file(berth, &data.id)
+            .await
+            .map(|file| file.to_string_lossy().into_owned()),
+        ..InstanceRecord::default()
+    };
+    passwords::forget_file(berth, &record).await;
+    instances::forget_name(berth, &data.id).await;
     Ok(data)
 }

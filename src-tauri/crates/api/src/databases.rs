@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use berth_core::{Code, Error, Result, Secret, name};
-use berth_sql::{Connection, Event, Login, Trust};
+use berth_sql::{ConnectError, ConnectErrorKind, Connection, Event, Login, Trust};
 use berth_store::InstanceRecord;
 
 use crate::{
@@ -40,10 +40,22 @@ pub(crate) async fn as_sa(
     };
     berth_sql::connect(&dial, &login, Trust::Tunnel, SIGN_IN)
         .await
-        .map_err(|e| {
-            e.error
-                .context(format!("`{}` did not let us in", record.name))
-        })
+        .map_err(|e| not_let_in(e, &record.name))
+}
+
+/// Why nobody was let in: that it does not run is no refusal.
+pub(crate) fn not_let_in(e: ConnectError, name: &str) -> Error {
+    if e.error.get_detail("stopped").is_some() {
+        return Error::new(Code::Unreachable, format!("`{name}` is not running"))
+            .detail("stopped", name)
+            .hint(format!("Start it with `berth start {name}`"));
+    }
+    match e.kind {
+        ConnectErrorKind::LoginFailed { .. } | ConnectErrorKind::DatabaseUnavailable { .. } => {
+            e.error.context(format!("`{name}` did not let us in"))
+        }
+        _ => e.error.context(format!("`{name}` could not be asked")),
+    }
 }
 
 /// Runs a script as `sa` in the instance's own database; its first error ends it.

@@ -691,6 +691,26 @@ pub struct InstanceView {
     #[serde(default)]
     #[cfg_attr(test, ts(optional))]
     pub ends_at: Option<String>,
+    /// What it takes on its host's disk. Only `instance.show` asks for it.
+    #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
+    pub disk: Option<DiskView>,
+}
+
+/// What an instance takes on its host's disk, in bytes, and where. `None`: not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct DiskView {
+    /// What is in the volume of its data.
+    pub data: Option<u64>,
+    /// What its container wrote beside its image.
+    pub container: Option<u64>,
+    /// The volume or folder of the host that holds its data.
+    pub volume: Option<String>,
+    /// Where SQL Server puts new databases, inside of its container.
+    pub data_folder: Option<String>,
+    /// Where it puts backups, inside of its container.
+    pub backups_folder: Option<String>,
 }
 
 /// An operation that was started.
@@ -1056,6 +1076,10 @@ pub struct ConnectionView {
     pub tls: String,
     /// Whether the client wants the password on its standard input instead of in the string.
     pub password_on_stdin: bool,
+    /// What is wrong with it, as far as the server could be asked: a login or database that is not there.
+    #[serde(default)]
+    #[cfg_attr(test, ts(as = "Option<_>", optional))]
+    pub notes: Vec<String>,
 }
 
 /// A script for an instance.

@@ -15,7 +15,7 @@ use berth_core::{
     reach::Seen,
     readiness::Cause,
 };
-use berth_engine::{Container, Inspect, LogOptions, LogStream, RunState};
+use berth_engine::{Container, Inspect, LogOptions, LogStream, MountKind, RunState};
 use berth_store::{InstanceRecord, Instances};
 use chrono::DateTime;
 use futures_util::{StreamExt, future::join_all};
@@ -34,6 +34,8 @@ use crate::{
 
 /// How much of a log is read for a cause.
 const LOG_TAIL: u64 = 80;
+/// How long an engine may count what an instance takes on disk.
+const DISK_LIMIT: Duration = Duration::from_secs(5);
 /// How long one host may take to answer in a list.
 const LIST_LIMIT: Duration = Duration::from_secs(15);
 
@@ -125,6 +127,39 @@ pub(crate) async fn begin(
         }
     }
     Ok(())
+}
+
+/// Remembers what kept data was called last: its volume says its first name for ever.
+pub(crate) async fn remember_name(berth: &Berth, id: &str, name: &str) -> Result<()> {
+    let (id, name) = (id.to_owned(), name.to_owned());
+    berth
+        .store(move |f| {
+            f.update::<Instances, _>(|all| {
+                all.last_names.insert(id, name);
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Data of this id is gone.
+pub(crate) async fn forget_name(berth: &Berth, id: &str) {
+    let known = berth.store(|f| f.read::<Instances>()).await;
+    if !known.is_ok_and(|all| all.last_names.contains_key(id)) {
+        return;
+    }
+    let id = id.to_owned();
+    let forgotten = berth
+        .store(move |f| {
+            f.update::<Instances, _>(|all| {
+                all.last_names.remove(&id);
+                Ok(())
+            })
+        })
+        .await;
+    if let Err(e) = forgotten {
+        tracing::warn!("the last name of deleted data stays: {e}");
+    }
 }
 
 /// Drops the record of an instance that is gone.
@@ -414,6 +449,7 @@ pub(crate) async fn show(
                     view.hint = cause.hint();
                     view.action = cause.action().map(str::to_owned);
                 }
+                view.disk = Some(disk_of(berth, &link, &record, &about).await);
                 view.started_at =
                     Some(about.state.started_at).filter(|_| view.state == State::Running.as_str());
             }
@@ -426,6 +462,42 @@ pub(crate) async fn show(
             view.hint = e.what_to_do().map(str::to_owned);
             Ok(view)
         }
+    }
+}
+
+/// What an instance takes on its host, as far as engine and server say it soon enough.
+async fn disk_of(
+    berth: &Berth,
+    link: &Arc<Link>,
+    record: &InstanceRecord,
+    about: &Inspect,
+) -> dto::DiskView {
+    // Of several things that are mounted, data is in the one at SQL Server's own place.
+    let data = |target: &str| target == "/var/opt/mssql" || target.eq_ignore_ascii_case(r"c:\data");
+    let mount = (about.mounts.iter().find(|m| data(&m.target))).or(about.mounts.first());
+    let volume = mount
+        .filter(|m| m.kind == MountKind::Volume)
+        .map(|m| m.source.as_str());
+    let walked = timeout(DISK_LIMIT, link.engine.disk_use(&about.id, volume));
+    let asked = timeout(DISK_LIMIT, async {
+        if !about.state.running {
+            return Ok((None, None));
+        }
+        let sa = passwords::of(berth, record, SA).await?;
+        let mut connection = crate::databases::as_sa(link, record, sa).await?;
+        let folders = connection.folders().await;
+        connection.close().await;
+        folders
+    });
+    let (walked, asked) = tokio::join!(walked, asked);
+    let used = walked.ok().and_then(Result::ok).unwrap_or_default();
+    let (data_folder, backups_folder) = asked.ok().and_then(Result::ok).unwrap_or_default();
+    dto::DiskView {
+        data: used.volume,
+        container: used.container,
+        volume: mount.map(|m| m.source.clone()),
+        data_folder,
+        backups_folder,
     }
 }
 
@@ -643,6 +715,7 @@ fn view(berth: &Berth, record: &InstanceRecord, fresh: bool) -> dto::InstanceVie
         unfinished: record.unfinished,
         adopted: record.adopted,
         ends_at: record.lease.and_then(crate::lease::moment),
+        disk: None,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     dto, endpoints,
     instances::{self, Found},
     link::{Link, SqlDial},
-    logins::{Gate, Keys, SA, app_login},
+    logins::{Gate, Keys, NEXT, SA, app_login, settle},
     operations::Operation,
     passwords,
     table::Call,
@@ -95,6 +95,7 @@ pub(crate) async fn start(
                 &found.labels,
                 limit,
                 &operation,
+                &[],
             ))
             .await?;
             outcome(&berth, &found, changed).await
@@ -141,6 +142,7 @@ pub(crate) async fn restart(
                 &found.labels,
                 limit,
                 &operation,
+                &[],
             ))
             .await?;
             outcome(&berth, &found, true).await
@@ -159,6 +161,7 @@ async fn outcome(berth: &Arc<Berth>, found: &Found, changed: bool) -> Result<dto
 }
 
 /// Starts a container if it does not run, waits until it is ready, and holds its endpoint. Says whether anything was changed.
+/// `more`: passwords that `sa` may have instead, where its making was cut off; it gets the right one then.
 pub(crate) async fn bring_up(
     berth: &Arc<Berth>,
     link: &Arc<Link>,
@@ -166,6 +169,7 @@ pub(crate) async fn bring_up(
     labels: &Labels,
     limit: Duration,
     operation: &Operation,
+    more: &[Secret],
 ) -> Result<bool> {
     let mut record = instances::record_or_new(berth, labels, link, container).await?;
     let about = link.engine.inspect(container).await?;
@@ -205,13 +209,20 @@ pub(crate) async fn bring_up(
             if unfinished && record.fresh_data && by_exec {
                 gate.set_password_by_exec(&sa).await?;
             }
+            let next = match record.password_file {
+                Some(_) => None,
+                None => passwords::of(berth, &record, NEXT).await.ok(),
+            };
             let first: Vec<Secret> = about
                 .env
                 .iter()
                 .filter(|(k, _)| k == FIRST_PASSWORD)
-                .map(|(_, v)| v.clone())
+                .map(|(_, v)| v)
+                .chain(&next)
+                .chain(more)
+                .cloned()
                 .collect();
-            let opened = gate.open(&sa, &first).await?;
+            let opened = gate.open(&sa, &first, unfinished).await?;
             let app = match &labels.database {
                 Some(database) if unfinished => {
                     Some(passwords::of(berth, &record, &app_login(database)).await?)
@@ -224,6 +235,9 @@ pub(crate) async fn bring_up(
                 app,
             };
             gate.finish(&keys, &opened).await?;
+            if next.is_some() {
+                settle(berth, link, &record).await?;
+            }
             Ok(Some(keys))
         })
         .await?;
@@ -423,16 +437,23 @@ pub(crate) async fn remove(
                 }
                 passwords::forget_file(&berth, &found.record).await;
             } else {
+                passwords::keep_file(&berth, &found.record).await?;
                 let kept = instances::data_of(&found.link, &found.labels.id).await;
-                let name = kept
+                let first = kept
                     .ok()
                     .flatten()
                     .and_then(|v| DataMarker::from_map(|k| v.labels.get(k).map(String::as_str)))
-                    .map_or(name, |marker| marker.name);
+                    .map_or_else(|| name.clone(), |marker| marker.name);
                 notes.push(format!(
                     "Its data stays on `{}`; `berth up {name}` takes it up again",
                     found.link.host
                 ));
+                if first != name {
+                    instances::remember_name(&berth, &found.labels.id, &name).await?;
+                    notes.push(format!(
+                        "Its volume has its first name still: `berth data list` shows it as `{first}`, and on another machine `berth up {first}` takes it up"
+                    ));
+                }
             }
             berth.endpoints.release(&found.record.id);
             found.link.forget_place(&found.record.id);

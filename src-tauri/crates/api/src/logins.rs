@@ -11,7 +11,9 @@ use berth_sql::{Identity, Login, Trust};
 use berth_store::InstanceRecord;
 
 use crate::{
-    Berth, instances,
+    Berth,
+    databases::as_sa,
+    instances,
     link::{Link, SqlDial},
     make::Made,
     operations::Operation,
@@ -21,10 +23,12 @@ use crate::{
 
 /// The login that every SQL Server has.
 pub(crate) const SA: &str = "sa";
+/// How a new password is named beside the old one in the keychain, while which of them opens is not proved.
+pub(crate) const NEXT: &str = "(next)";
 /// How a throw-away password is named beside the real one in the keychain, while it still opens something.
 const BOOTSTRAP: &str = "(first start)";
-/// How long a first password is tried where the real one was refused: the server is up by then.
-const FIRST_PASSWORD: Duration = Duration::from_secs(30);
+/// How long SQL Server on Linux may let in nobody: it listens before its image has set the first password.
+const BEING_SET: Duration = Duration::from_secs(60);
 /// How long signing in may take once the server is ready.
 pub(crate) const SIGN_IN: Duration = Duration::from_secs(15);
 /// The password enters a container of Berth's Windows recipe by this command's standard input.
@@ -72,21 +76,28 @@ pub(crate) async fn credentials(
     rules: Rules,
     made: &mut Made,
 ) -> Result<Keys> {
-    let bootstrap = match rules {
+    let first = match rules {
         Rules::Official => Some(passwords::generate()?),
         Rules::BerthWindows => None,
     };
+    let mut known = None;
     let keys = if let Some(file) = &record.password_file {
         let password = passwords::from_file(file.into()).await?;
         Keys {
             sa: password.clone(),
-            bootstrap,
+            bootstrap: first,
             app: labels.database.as_ref().map(|_| password),
         }
     } else {
-        let known = passwords::find(berth, &labels.id)
+        known = passwords::find(berth, &labels.id)
             .await
             .map_err(name_password_file)?;
+        // Data of a making that was cut off may still have its first password: another would lock everybody out.
+        let bootstrap = known
+            .as_ref()
+            .filter(|_| taken_up && first.is_some())
+            .and_then(|k| k.get(BOOTSTRAP).cloned())
+            .or(first);
         let sa = match (taken_up, known.as_ref().and_then(|k| k.get(SA))) {
             (true, Some(sa)) => sa.clone(),
             (true, None) => {
@@ -109,8 +120,13 @@ pub(crate) async fn credentials(
     };
     if record.password_file.is_none() {
         let mut all = keys.final_ones(labels);
-        if let Some(bootstrap) = &keys.bootstrap {
-            all.set(BOOTSTRAP, bootstrap.clone());
+        // Until the end of the making, what is found under this name says that it was cut off. Data that was finished once
+        // has the password of `sa` for good.
+        if !taken_up || known.is_some_and(|k| k.get(BOOTSTRAP).is_some()) {
+            all.set(
+                BOOTSTRAP,
+                keys.bootstrap.clone().unwrap_or_else(|| keys.sa.clone()),
+            );
         }
         passwords::store(berth, &labels.id, &all)
             .await
@@ -130,13 +146,52 @@ fn name_password_file(e: Error) -> Error {
     }
 }
 
-/// The first password of data whose making was cut off on this machine, where the keychain still has it.
-pub(crate) async fn first_of(berth: &Berth, id: &str) -> Result<Option<Secret>> {
-    match passwords::find(berth, id).await {
-        Ok(known) => Ok(known.and_then(|k| k.get(BOOTSTRAP).cloned())),
-        Err(e) if e.code() == Code::NoKeychain => Ok(None),
+/// Whether the keychain says that the making of this instance was never finished, so that `sa` may have its first password.
+pub(crate) async fn was_cut_off(berth: &Berth, record: &InstanceRecord) -> Result<bool> {
+    if record.password_file.is_some() {
+        return Ok(false);
+    }
+    match passwords::find(berth, &record.id).await {
+        Ok(known) => Ok(known.is_some_and(|k| k.get(BOOTSTRAP).is_some())),
+        Err(e) if e.code() == Code::NoKeychain => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// What a change of passwords that was cut off has left in the keychain: finds out which password opens, and ends with one.
+///
+/// # Errors
+/// Where the server cannot be asked; both stay then.
+pub(crate) async fn settle(berth: &Berth, link: &Arc<Link>, record: &InstanceRecord) -> Result<()> {
+    if record.password_file.is_some() || record.lease.is_some() {
+        return Ok(());
+    }
+    let Some(mut all) = passwords::find(berth, &record.id).await? else {
+        return Ok(());
+    };
+    let Some(next) = all.get(NEXT).cloned() else {
+        return Ok(());
+    };
+    let mut connection = match (as_sa(link, record, next.clone()).await, all.get(SA)) {
+        (Ok(connection), _) => {
+            all.set(SA, next);
+            connection
+        }
+        (Err(_), Some(before)) => as_sa(link, record, before.clone()).await?,
+        (Err(e), None) => return Err(e),
+    };
+    // The login of its database may have either, too.
+    if let Some(database) = &record.database
+        && let Some(password) = all.get(&app_login(database)).cloned()
+        && (connection.databases().await?.iter()).any(|d| d.name == *database)
+    {
+        connection
+            .create_owner_login(&app_login(database), database, &password)
+            .await?;
+    }
+    connection.close().await;
+    all.remove(NEXT);
+    passwords::store(berth, &record.id, &all).await
 }
 
 /// The way into one instance's SQL Server while it starts.
@@ -156,23 +211,24 @@ pub(crate) struct Opened {
 }
 
 impl Gate<'_> {
+    /// Waits until one of these passwords opens it, and says which.
     async fn wait(
         &self,
-        password: &Secret,
-        being_set: bool,
-        limit: Duration,
-    ) -> Result<Result<Identity, Cause>> {
+        passwords: &[Secret],
+        being_set: Option<Duration>,
+    ) -> Result<(Identity, usize)> {
         Wait {
             link: self.link,
             instance: &self.labels.id,
             container: self.container,
             login: SA,
-            password,
+            passwords,
             being_set,
-            limit,
+            limit: self.limit,
         }
         .run(self.operation)
-        .await
+        .await?
+        .map_err(|cause| self.failure(&cause))
     }
 
     fn failure(&self, cause: &Cause) -> Error {
@@ -182,10 +238,9 @@ impl Gate<'_> {
     /// Waits for a server that is just setting its first password.
     pub(crate) async fn open_first(&self, keys: &Keys) -> Result<Opened> {
         let first = keys.bootstrap.clone().unwrap_or_else(|| keys.sa.clone());
-        let identity = self
-            .wait(&first, true, self.limit)
-            .await?
-            .map_err(|cause| self.failure(&cause))?;
+        let (identity, _) = self
+            .wait(std::slice::from_ref(&first), Some(self.limit))
+            .await?;
         Ok(Opened {
             identity,
             first: Some(first),
@@ -193,30 +248,20 @@ impl Gate<'_> {
     }
 
     /// Waits for a server where `sa` has its password. Where that is refused, one of `first` may still open: its making was cut
-    /// off before the first password was replaced, or its image has brought that one back.
-    pub(crate) async fn open(&self, sa: &Secret, first: &[Secret]) -> Result<Opened> {
-        let refused = match self.wait(sa, false, self.limit).await? {
-            Ok(identity) => {
-                return Ok(Opened {
-                    identity,
-                    first: None,
-                });
-            }
-            Err(cause @ Cause::LoginRefused { .. }) => cause,
-            Err(cause) => return Err(self.failure(&cause)),
-        };
-        for password in first {
-            if let Ok(identity) = self
-                .wait(password, false, self.limit.min(FIRST_PASSWORD))
-                .await?
-            {
-                return Ok(Opened {
-                    identity,
-                    first: Some(password.clone()),
-                });
-            }
-        }
-        Err(self.failure(&refused))
+    /// off before the first password was replaced, or its image has brought that one back. `cut_off`: it may be setting it
+    /// just now.
+    pub(crate) async fn open(
+        &self,
+        sa: &Secret,
+        first: &[Secret],
+        cut_off: bool,
+    ) -> Result<Opened> {
+        let all: Vec<Secret> = std::iter::once(sa).chain(first).cloned().collect();
+        let (identity, at) = self.wait(&all, cut_off.then_some(BEING_SET)).await?;
+        Ok(Opened {
+            identity,
+            first: all.get(at).filter(|_| at > 0).cloned(),
+        })
     }
 
     /// Replaces the first password where it still opens, and makes the database and its login. Each step finds out by itself

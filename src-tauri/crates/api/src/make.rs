@@ -11,7 +11,7 @@ use berth_core::{
 };
 use berth_engine::{ContainerSpec, Isolation, Mount, MountKind, Publish, RestartPolicy};
 use berth_sql::{Login, Trust};
-use berth_store::{InstanceRecord, Settings};
+use berth_store::{InstanceRecord, Instances, Settings};
 use futures_util::StreamExt;
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
@@ -20,7 +20,7 @@ use crate::{
     berth::now,
     databases, dto, endpoints, instances,
     link::Link,
-    logins::{Gate, credentials, first_of},
+    logins::{Gate, credentials, was_cut_off},
     operations::Operation,
     passwords,
     up::{New, Wanted},
@@ -167,13 +167,27 @@ pub(crate) async fn make(
 
     let mut record = instances::record_of(&labels, &link.host, &recipe.image);
     record.unfinished = true;
-    record.fresh_data = kept.is_none();
     record.direct = link.publishes();
     record.published_on = link.published_on();
-    record.password_file = wanted
-        .password_file
-        .as_ref()
-        .map(|p| p.to_string_lossy().into_owned());
+    // Kept data of an instance that had a file of ours has it still; one that was just made for nothing goes.
+    let kept_file = match &kept {
+        Some(_) => passwords::kept_file(berth, &labels.id).await,
+        None => None,
+    };
+    let file = match (kept_file, &wanted.password_file) {
+        (Some(ours), Some(made)) if wanted.file_is_ours => {
+            passwords::forget_own(berth, made.clone()).await;
+            Some(ours)
+        }
+        (_, Some(named)) => Some(named.clone()),
+        (ours, None) => ours,
+    };
+    record.password_file = file.map(|p| p.to_string_lossy().into_owned());
+    // Data of a making that was cut off is nothing of anyone's still, and `sa` may have its first password there.
+    let before = berth.store(|f| f.read::<Instances>()).await?;
+    let unfinished = (before.get(&labels.id)).is_some_and(|r| r.unfinished && r.fresh_data);
+    let cut_off = kept.is_some() && (unfinished || was_cut_off(berth, &record).await?);
+    record.fresh_data = kept.is_none() || unfinished;
     let keys = operation
         .phase("credentials", "Making a password and storing it", async {
             // Before anything is made: whatever is found after a crash is then known to be unfinished.
@@ -259,15 +273,15 @@ pub(crate) async fn make(
     let opened = operation
         .phase("ready", "Waiting for SQL Server", async {
             match (rules, &kept) {
-                (Rules::BerthWindows, None) => {
+                (Rules::BerthWindows, kept) if kept.is_none() || cut_off => {
                     gate.set_password_by_exec(&keys.sa).await?;
-                    gate.open(&keys.sa, &[]).await
+                    gate.open(&keys.sa, &[], false).await
                 }
                 (Rules::Official, None) => gate.open_first(&keys).await,
                 // Data whose making was cut off may still have its first password.
-                (_, Some(_)) => {
-                    let first = first_of(berth, &labels.id).await?;
-                    gate.open(&keys.sa, first.as_slice()).await
+                _ => {
+                    gate.open(&keys.sa, keys.bootstrap.as_slice(), cut_off)
+                        .await
                 }
             }
         })
@@ -315,11 +329,8 @@ pub(crate) async fn make(
         )
         .await?;
     let mut notes = Vec::new();
-    if link.host == berth_core::host::PRACTICE {
-        notes.push(
-            "This is the practice host: it answers like SQL Server and is not SQL Server"
-                .to_owned(),
-        );
+    if let Some(note) = practice_note(&link.host) {
+        notes.push(note);
     } else if let (Some(asked), Some(is)) = (recipe.version, year(opened.identity.major))
         && asked != is
     {
@@ -342,6 +353,13 @@ pub(crate) async fn make(
         instance: Some(instance),
         notes,
         changed: true,
+    })
+}
+
+/// What is said of every instance on the practice host.
+pub(crate) fn practice_note(host: &str) -> Option<String> {
+    (host == berth_core::host::PRACTICE).then(|| {
+        "This is the practice host: it answers like SQL Server and is not SQL Server".to_owned()
     })
 }
 

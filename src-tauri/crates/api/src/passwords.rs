@@ -239,11 +239,59 @@ pub(crate) async fn file_without_keychain(berth: &Berth) -> Result<Option<PathBu
     .await
 }
 
+/// A file of our own whose instance goes while its data stays: kept under the id that the data has, too.
+pub(crate) async fn keep_file(berth: &Berth, record: &InstanceRecord) -> Result<()> {
+    let Some(file) = record.password_file.as_ref().map(PathBuf::from) else {
+        return Ok(());
+    };
+    let kept = own_files(berth).join(&record.id);
+    if file.parent() != Some(&own_files(berth)) || file == kept {
+        return Ok(());
+    }
+    blocking(move || {
+        std::fs::rename(&file, &kept).map_err(|e| {
+            Error::failed(format!("`{}` cannot be kept", file.display())).because(e.to_string())
+        })
+    })
+    .await
+}
+
+/// What [`keep_file`] kept for data of this id.
+pub(crate) async fn kept_file(berth: &Berth, id: &str) -> Option<PathBuf> {
+    let kept = own_files(berth).join(id);
+    blocking(move || Ok(kept.is_file().then_some(kept)))
+        .await
+        .ok()
+        .flatten()
+}
+
+/// Says of a password file of the user's that others can read it.
+pub(crate) async fn open_to_others(path: PathBuf) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    blocking(move || {
+        let mode = std::fs::metadata(&path).map_or(0, |m| m.permissions().mode());
+        let shown = path.display();
+        Ok((mode & 0o044 != 0).then(|| {
+            format!(
+                "Others on this machine can read `{shown}`: `chmod 600 {shown}` keeps it to you"
+            )
+        }))
+    })
+    .await
+    .ok()
+    .flatten()
+}
+
 /// Takes away a file that [`file_without_keychain`] made; one that the user named stays.
 pub(crate) async fn forget_file(berth: &Berth, record: &InstanceRecord) {
     let Some(file) = record.password_file.as_ref().map(PathBuf::from) else {
         return;
     };
+    forget_own(berth, file).await;
+}
+
+/// Takes away a file, if it is one of our own.
+pub(crate) async fn forget_own(berth: &Berth, file: PathBuf) {
     if file.parent() == Some(&own_files(berth)) {
         let _ =
             blocking(move || std::fs::remove_file(&file).map_err(|e| Error::failed(e.to_string())))

@@ -8,7 +8,9 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
 use crate::{
-    Berth, dto,
+    Berth,
+    databases::not_let_in,
+    dto,
     instances::{self, Found},
     link::SqlDial,
     passwords,
@@ -45,10 +47,7 @@ pub(crate) async fn run(
     };
     let mut connection = berth_sql::connect(&dial, &login, Trust::Tunnel, SIGN_IN)
         .await
-        .map_err(|e| {
-            e.error
-                .context(format!("`{}` did not let us in", record.name))
-        })?;
+        .map_err(|e| not_let_in(e, &record.name))?;
 
     // The script's own sink is not async: it hands events to this channel and waits on its thread while the reader is slow.
     let (events, mut produced) = mpsc::channel::<dto::QueryEvent>(16);

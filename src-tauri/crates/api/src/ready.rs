@@ -30,9 +30,10 @@ pub(crate) struct Wait<'a> {
     pub(crate) instance: &'a str,
     pub(crate) container: &'a str,
     pub(crate) login: &'a str,
-    pub(crate) password: &'a Secret,
-    /// The image is just setting this password: until it has, a refused login means "not yet".
-    pub(crate) being_set: bool,
+    /// One of these opens it; which one is not known where a making was cut off. Not empty.
+    pub(crate) passwords: &'a [Secret],
+    /// The image is just setting a password: for so long after the first refusal, a refused login means "not yet".
+    pub(crate) being_set: Option<Duration>,
     pub(crate) limit: Duration,
 }
 
@@ -51,26 +52,32 @@ pub(crate) fn failure(name: &str, cause: &Cause) -> Error {
 }
 
 impl Wait<'_> {
-    fn sql_login(&self) -> Login {
+    fn sql_login(&self, password: &Secret) -> Login {
         Login {
             user: self.login.to_owned(),
-            password: self.password.clone(),
+            password: password.clone(),
             database: None,
             app: "Berth".into(),
         }
     }
 
-    /// Waits until it is ready, or until it is known that it will not be.
+    /// Waits until it is ready, or until it is known that it will not be. Says which password opened it.
     ///
     /// # Errors
     /// Where it cannot be looked at; why it will not be ready is the inner result.
-    pub(crate) async fn run(&self, operation: &Operation) -> Result<Result<Identity, Cause>> {
+    pub(crate) async fn run(
+        &self,
+        operation: &Operation,
+    ) -> Result<Result<(Identity, usize), Cause>> {
         let began = Instant::now();
         let dial = SqlDial {
             link: Arc::clone(self.link),
             instance: self.instance.to_owned(),
         };
-        let login = self.sql_login();
+        let logins: Vec<Login> = self.passwords.iter().map(|p| self.sql_login(p)).collect();
+        // The one that is tried, and how many were refused since one was not.
+        let (mut at, mut refusals) = (0, 0);
+        let mut refused_since: Option<Instant> = None;
         let mut state = State::Created;
         let mut shown = "";
         let mut pause = PAUSE.0;
@@ -83,10 +90,24 @@ impl Wait<'_> {
                 state = state.step(&self.look().await?);
             }
             let mut identity = None;
-            if !state.is_final() {
-                let probe = berth_sql::probe(&dial, &login, Trust::Tunnel).await;
-                for seen in self.observe(probe, &mut identity, &mut refused, &mut unusable) {
+            if let Some(login) = logins.get(at)
+                && !state.is_final()
+            {
+                let probe = berth_sql::probe(&dial, login, Trust::Tunnel).await;
+                let mut again = false;
+                if let Probe::LoginRefused { .. } = probe {
+                    let since = *refused_since.get_or_insert_with(Instant::now);
+                    refusals += 1;
+                    again = refusals < logins.len()
+                        || self.being_set.is_some_and(|time| since.elapsed() < time);
+                } else {
+                    refusals = 0;
+                }
+                for seen in observe(probe, again, &mut identity, &mut refused, &mut unusable) {
                     state = state.step(&seen);
+                }
+                if again {
+                    at = (at + 1) % logins.len();
                 }
             }
             // A way that is broken stays broken; one that breaks while the server starts is looked at again for a while.
@@ -111,7 +132,7 @@ impl Wait<'_> {
                 operation.progress(shown, None);
             }
             match (state, identity) {
-                (State::Ready, Some(identity)) => return Ok(Ok(identity)),
+                (State::Ready, Some(identity)) => return Ok(Ok((identity, at))),
                 (State::Failed(cause), _) => return Ok(Err(cause)),
                 (other, _) => state = other,
             }
@@ -134,23 +155,24 @@ impl Wait<'_> {
             log: crate::instances::last_lines(self.link, &about).await,
         })
     }
+}
 
-    fn observe(
-        &self,
-        probe: Probe,
-        identity: &mut Option<Identity>,
-        refused: &mut Option<(u32, u8)>,
-        unusable: &mut Option<Error>,
-    ) -> Vec<Observation> {
-        match &probe {
-            Probe::LoginRefused { number, state, .. } if self.being_set => {
-                *refused = Some((*number, *state));
-                return vec![Observation::NotYet { number: *number }];
-            }
-            Probe::Unusable(e) => *unusable = Some(e.clone()),
-            Probe::Ready { identity: who, .. } => *identity = Some(who.clone()),
-            _ => {}
+/// What a probe says. A refusal after which is tried again means "not yet".
+fn observe(
+    probe: Probe,
+    again: bool,
+    identity: &mut Option<Identity>,
+    refused: &mut Option<(u32, u8)>,
+    unusable: &mut Option<Error>,
+) -> Vec<Observation> {
+    match &probe {
+        Probe::LoginRefused { number, state, .. } if again => {
+            *refused = Some((*number, *state));
+            return vec![Observation::NotYet { number: *number }];
         }
-        probe.observations()
+        Probe::Unusable(e) => *unusable = Some(e.clone()),
+        Probe::Ready { identity: who, .. } => *identity = Some(who.clone()),
+        _ => {}
     }
+    probe.observations()
 }

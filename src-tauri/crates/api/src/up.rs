@@ -25,7 +25,7 @@ use crate::{
     life::bring_up,
     link::Link,
     logins::app_login,
-    make::{Made, make},
+    make::{self, Made, make},
     operations::Operation,
     passwords,
     table::Call,
@@ -45,6 +45,8 @@ pub(crate) struct Wanted {
     accept_eula: bool,
     pub(crate) limit: Duration,
     pub(crate) password_file: Option<PathBuf>,
+    /// Berth made it just now, because no keychain answers.
+    pub(crate) file_is_ours: bool,
     pub(crate) lease: Option<Term>,
     pub(crate) init: Option<String>,
 }
@@ -128,6 +130,7 @@ impl Wanted {
             let hosts = berth.hosts().await?;
             crate::hosts::find(&hosts, &host)?;
         }
+        let mut file_is_ours = false;
         if request.file_without_keychain && password_file.is_none() {
             let there = match &name {
                 Some(name) => berth
@@ -140,6 +143,7 @@ impl Wanted {
             };
             if !there {
                 password_file = passwords::file_without_keychain(berth).await?;
+                file_is_ours = password_file.is_some();
             }
         }
         Ok(Self {
@@ -150,6 +154,7 @@ impl Wanted {
             accept_eula: request.accept_eula,
             limit: request.timeout.map_or(DEFAULT_LIMIT, Duration::from_secs),
             password_file,
+            file_is_ours,
             lease: None,
             init: request.init,
             wish: Wish {
@@ -220,11 +225,13 @@ async fn up(berth: Arc<Berth>, wanted: Wanted, operation: Arc<Operation>) -> Res
             container,
             labels,
         } => {
-            let mut outcome = Box::pin(take_up(
+            let (mut outcome, looked_at) = Box::pin(take_up(
                 &berth, &link, *container, &labels, &wanted, &operation,
             ))
             .await?;
-            if let Some(file) = &wanted.password_file {
+            if let Some(file) = &wanted.password_file
+                && !looked_at
+            {
                 outcome.notes.push(format!(
                     "It is there already: `{}` was not looked at",
                     file.display()
@@ -240,7 +247,12 @@ async fn up(berth: Arc<Berth>, wanted: Wanted, operation: Arc<Operation>) -> Res
         Plan::New(new) => {
             let mut made = Made::default();
             match Box::pin(make(&berth, *new, &wanted, &operation, &mut made)).await {
-                Ok(outcome) => Ok(outcome),
+                Ok(mut outcome) => {
+                    if let Some(file) = &wanted.password_file {
+                        (outcome.notes).extend(passwords::open_to_others(file.clone()).await);
+                    }
+                    Ok(outcome)
+                }
                 Err(e) => {
                     let left = tokio::time::timeout(CLEAN_UP, made.clean_up(&berth, &e)).await;
                     if left.is_err() {
@@ -358,17 +370,29 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
     };
     let (kept, volume) = match data {
         Data::Throwaway => None,
-        Data::Keep => link
-            .engine
-            .volumes(Some(label::ID))
-            .await?
-            .into_iter()
-            .filter_map(|v| {
-                let marker = DataMarker::from_map(|k| v.labels.get(k).map(String::as_str))?;
-                Some((marker, v.name))
-            })
-            // Of an instance that was renamed: it has its data still.
-            .find(|(marker, _)| marker.name == name && !used(&marker.id)),
+        Data::Keep => {
+            let kept: Vec<_> = link
+                .engine
+                .volumes(Some(label::ID))
+                .await?
+                .into_iter()
+                .filter_map(|v| {
+                    let marker = DataMarker::from_map(|k| v.labels.get(k).map(String::as_str))?;
+                    Some((marker, v.name))
+                })
+                // Of an instance that was renamed: it has its data still.
+                .filter(|(marker, _)| !used(&marker.id))
+                .collect();
+            // What it was called last, where it was renamed here; else what its volume says.
+            let last = |(marker, _): &&(DataMarker, String)| {
+                remembered.last_names.get(&marker.id) == Some(&name)
+            };
+            let first = |(marker, _): &&(DataMarker, String)| marker.name == name;
+            kept.iter()
+                .find(last)
+                .or_else(|| kept.iter().find(first))
+                .cloned()
+        }
     }
     .unzip();
     if let Some(kept) = &kept {
@@ -463,7 +487,40 @@ async fn accept_eula(berth: &Berth, host: &str, accepted_now: bool) -> Result<()
         .await
 }
 
-/// An instance that is there: started if needed, finished if its making was cut off, and its endpoint opened.
+/// Where a making was cut off and another password file is given now, that one counts from here on. Says what `sa` may have
+/// instead, and whether the file was taken.
+async fn other_file(
+    berth: &Berth,
+    id: &str,
+    wanted: &Wanted,
+) -> Result<(Option<berth_core::Secret>, bool)> {
+    let Some(file) = &wanted.password_file else {
+        return Ok((None, false));
+    };
+    let file = file.to_string_lossy().into_owned();
+    let known = berth.store(|f| f.read::<Instances>()).await?;
+    let Some(mut record) = known
+        .get(id)
+        .filter(|r| r.unfinished && r.password_file.is_some())
+        .cloned()
+    else {
+        return Ok((None, false));
+    };
+    let before = record.password_file.replace(file.clone());
+    if before.as_ref() == Some(&file) {
+        return Ok((None, true));
+    }
+    instances::remember(berth, record.clone()).await?;
+    // Data that was there before never took anything from a file.
+    let before = match before.filter(|_| record.fresh_data) {
+        Some(before) => passwords::from_file(before.into()).await.ok(),
+        None => None,
+    };
+    Ok((before, true))
+}
+
+/// An instance that is there: started if needed, finished if its making was cut off, and its endpoint opened. Says whether a
+/// password file was looked at.
 async fn take_up(
     berth: &Arc<Berth>,
     link: &Arc<Link>,
@@ -471,7 +528,8 @@ async fn take_up(
     labels: &Labels,
     wanted: &Wanted,
     operation: &Arc<Operation>,
-) -> Result<dto::Outcome> {
+) -> Result<(dto::Outcome, bool)> {
+    let (before, looked_at) = other_file(berth, &labels.id, wanted).await?;
     let changed = Box::pin(bring_up(
         berth,
         link,
@@ -479,12 +537,14 @@ async fn take_up(
         labels,
         wanted.limit,
         operation,
+        before.as_slice(),
     ))
     .await?;
     let instance = instances::view_now(berth, link, &labels.id).await?;
-    Ok(dto::Outcome {
+    let outcome = dto::Outcome {
         instance: Some(instance),
-        notes: Vec::new(),
+        notes: make::practice_note(&link.host).into_iter().collect(),
         changed,
-    })
+    };
+    Ok((outcome, looked_at))
 }

@@ -93,6 +93,8 @@ pub struct Engine {
     calls: Docker,
     /// For endless answers and for exec.
     streams: Docker,
+    /// For what bollard reads in one dialect only.
+    pub(crate) plain: transport::Plain,
     about: Arc<About>,
 }
 
@@ -157,6 +159,7 @@ impl Engine {
         Ok(Self {
             calls,
             streams,
+            plain: transport::Plain::new(dial, prefix),
             about: Arc::new(about),
         })
     }

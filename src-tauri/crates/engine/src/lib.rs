@@ -36,6 +36,7 @@
 
 mod container;
 mod create;
+mod disk;
 mod engine;
 mod error;
 mod events;
@@ -51,6 +52,7 @@ pub use container::{
     Address, Container, Inspect, Mount, MountKind, Port, RestartPolicy, RunState, State,
 };
 pub use create::{ContainerSpec, Isolation, Publish};
+pub use disk::DiskUse;
 pub use engine::{API_MAX, API_MIN, About, ApiVersion, Engine, Os};
 pub use events::{Event, EventKind};
 pub use exec::{ExecOutput, Input, MAX_OUTPUT};

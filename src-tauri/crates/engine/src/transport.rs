@@ -14,7 +14,7 @@ use berth_core::{ByteStream, Dial};
 use bollard::{BollardRequest, ClientVersion, Docker};
 use bytes::Bytes;
 use futures_util::Stream;
-use http_body_util::{Either, Full, StreamBody};
+use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::{Response, Uri, body::Frame, body::Incoming};
 use hyper_util::{
     client::legacy::{
@@ -76,6 +76,51 @@ pub(crate) fn docker(
             minor_version: 53,
         },
     )
+}
+
+/// Asks for what bollard reads in one dialect only.
+#[derive(Clone)]
+pub(crate) struct Plain {
+    client: Client<Connector, Body>,
+    prefix: Prefix,
+}
+
+impl Plain {
+    pub(crate) fn new(dial: Arc<dyn Dial>, prefix: Prefix) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(Connector {
+                dial,
+                budget: Some(MAX_ANSWER),
+            });
+        Self { client, prefix }
+    }
+
+    /// The answer to `GET path`, whole.
+    pub(crate) async fn get(&self, path: &str) -> Result<Bytes, bollard::errors::Error> {
+        let uri = format!("http://docker.invalid{path}").parse::<Uri>()?;
+        let uri = prefixed(&uri, self.prefix.get())?;
+        let mut request = hyper::Request::new(Either::Left(Full::default()));
+        *request.uri_mut() = uri;
+        let answer = self.client.request(request).await.map_err(unwrapped)?;
+        let status = answer.status();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(io::Error::other)?
+            .to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let message = serde_json::from_slice::<serde_json::Value>(&body)
+            .ok()
+            .and_then(|v| v.get("message")?.as_str().map(str::to_owned));
+        Err(bollard::errors::Error::DockerResponseServerError {
+            status_code: status.as_u16(),
+            message: message.unwrap_or_default(),
+        })
+    }
 }
 
 /// bollard 0.21.1 sends no version in the path, so an engine answers in its newest dialect,

@@ -132,6 +132,35 @@ impl Connection {
             .await
     }
 
+    /// Where the server puts new databases and where backups, as its system names folders; `None` where it does not say.
+    /// 15 seconds at most.
+    ///
+    /// # Errors
+    /// [`Code::TimedOut`], [`Code::Unreachable`], or what the server says.
+    pub async fn folders(&mut self) -> Result<(Option<String>, Option<String>)> {
+        let rows = (self.rows("ask for the folders", ASK, statements::FOLDERS)).await?;
+        let at = |n| {
+            rows.first()
+                .and_then(|row| text(row, n))
+                .filter(|t| !t.is_empty())
+        };
+        Ok((at(0), at(1)))
+    }
+
+    /// Whether there is a login of that name. 15 seconds at most.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] for a name that SQL Server cannot take; what the server says.
+    pub async fn has_login(&mut self, login: &str) -> Result<bool> {
+        berth_core::name::check_sql("a login", login)?;
+        let rows = self
+            .rows("look for a login", ASK, &statements::login_id(login))
+            .await?;
+        Ok(rows
+            .first()
+            .is_some_and(|row| matches!(row.try_get::<i32, _>(0), Ok(Some(_)))))
+    }
+
     /// Removes a login, if there is one of that name. 30 seconds at most.
     ///
     /// # Errors

@@ -87,6 +87,15 @@ pub fn drop_login(login: &str) -> String {
     )
 }
 
+/// Where new databases and backups go; NULL where the version does not say.
+pub const FOLDERS: &str = "SELECT CAST(SERVERPROPERTY('InstanceDefaultDataPath') AS nvarchar(512)) AS data, CAST(SERVERPROPERTY('InstanceDefaultBackupPath') AS nvarchar(512)) AS backups";
+
+/// Whether there is a login of that name: one row with its id, or with NULL.
+#[must_use]
+pub fn login_id(login: &str) -> String {
+    format!("SELECT SUSER_ID({}) AS id", literal(login))
+}
+
 /// Ends every other session in a database and rolls back what they had open.
 #[must_use]
 pub fn single_user(database: &str) -> String {
@@ -126,6 +135,8 @@ pub fn all_for_check() -> Vec<(&'static str, String)> {
         ("create_login", open(create_login(name, name, &password))),
         ("give_database", give_database(name, name)),
         ("drop_login", drop_login(name)),
+        ("login_id", login_id(name)),
+        ("folders", FOLDERS.to_owned()),
         ("single_user", single_user(name)),
         ("drop_database", drop_database(name)),
         ("set_max_memory", set_max_memory(1536)),

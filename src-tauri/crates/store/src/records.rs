@@ -184,6 +184,9 @@ impl Content for Settings {
 pub struct Instances {
     /// In the order they were first seen.
     pub instances: Vec<InstanceRecord>,
+    /// What kept data was called last, by its id, where its volume says an earlier name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_names: BTreeMap<String, String>,
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,

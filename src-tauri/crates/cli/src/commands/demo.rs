@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -111,9 +111,11 @@ async fn make(session: &Session, up: dto::Up) -> Result<(dto::Outcome, Option<Pa
         Ok(outcome) => Ok((outcome, None)),
         Err(e) if matches!(e.code(), Code::NoKeychain | Code::KeychainLocked) => {
             // One for each demo: another one may have been kept, and its instance needs its own.
+            // Among those of ours, so that it goes with its instance, or with the data that stays.
             let file = Paths::of_this_user()?
                 .folder()
-                .join(format!("demo-password-{}", std::process::id()));
+                .join("passwords")
+                .join(format!("demo-{}", std::process::id()));
             write_password(&file)?;
             note(format!(
                 "note: no keychain answers here, so the password is in {}",
@@ -138,6 +140,13 @@ fn write_password(file: &Path) -> Result<()> {
     let failed = |e: std::io::Error| {
         Error::failed(format!("`{}` cannot be written", file.display())).because(e.to_string())
     };
+    if let Some(folder) = file.parent() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed)?;
+    }
     let mut open = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -212,6 +212,19 @@ pub(crate) async fn show(session: &Session, name: String, as_json: bool) -> Resu
             },
         ),
         ("Data", i.data.clone()),
+        ("Disk", disk(i.disk.as_ref())),
+        (
+            "Volume",
+            known(i.disk.as_ref().and_then(|d| d.volume.clone())),
+        ),
+        (
+            "Data folder",
+            known(i.disk.as_ref().and_then(|d| d.data_folder.clone())),
+        ),
+        (
+            "Backups",
+            known(i.disk.as_ref().and_then(|d| d.backups_folder.clone())),
+        ),
         ("Image", i.image.clone()),
         ("Container", i.container.chars().take(12).collect()),
         (
@@ -258,6 +271,19 @@ pub(crate) async fn show(session: &Session, name: String, as_json: bool) -> Resu
         .collect::<Vec<_>>()
         .join("\n"));
     Ok(0)
+}
+
+fn known(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "not known".to_owned())
+}
+
+fn disk(disk: Option<&dto::DiskView>) -> String {
+    let size = |bytes: Option<u64>| known(bytes.map(size::format));
+    format!(
+        "{} of data, {} in its container",
+        size(disk.and_then(|d| d.data)),
+        size(disk.and_then(|d| d.container))
+    )
 }
 
 pub(crate) async fn start(session: &Session, timed: Timed) -> Result<u8> {

@@ -26,6 +26,9 @@ const PAGE: usize = 1000;
 
 pub(crate) async fn run(verbose: bool, query: Query) -> Result<u8> {
     let sql = script(&query)?;
+    if sql.trim().is_empty() {
+        note("The script is empty: nothing was run");
+    }
     let session = Session::open(verbose).await?;
     let request = dto::Query {
         name: query.name,
@@ -80,8 +83,13 @@ pub(crate) fn file(file: PathBuf) -> Result<String> {
 fn script(query: &Query) -> Result<String> {
     let mut text = String::new();
     match (&query.sql, &query.file) {
+        (Some(sql), _) if sql.trim().is_empty() => {
+            return Err(Error::usage("There is no T-SQL to run")
+                .because("the argument is empty")
+                .hint("Give it as an argument, with `-f FILE`, or on standard input"));
+        }
         (Some(sql), _) if sql != "-" => return Ok(sql.clone()),
-        (_, Some(file)) => return self::file(file.clone()),
+        (_, Some(file)) if file.as_os_str() != "-" => return self::file(file.clone()),
         _ => {
             if std::io::stdin().is_terminal() {
                 return Err(Error::usage("There is no T-SQL to run")

@@ -87,6 +87,9 @@ async fn instance(session: &Session, c: Connection) -> Result<u8> {
     }
     if c.copy {
         let view = session.call::<table::ConnectionCopy>(&wish).await?.body;
+        for text in &view.notes {
+            note(format!("note: {text}"));
+        }
         note(format!(
             "The connection string of {} is on the clipboard for 60 s",
             view.name
@@ -94,6 +97,9 @@ async fn instance(session: &Session, c: Connection) -> Result<u8> {
         return Ok(0);
     }
     let reply = session.call::<table::ConnectionShow>(&wish).await?;
+    for text in &reply.body.notes {
+        note(format!("note: {text}"));
+    }
     if c.explain {
         return explain(
             &reply.body.masked,
