@@ -45,8 +45,10 @@ fn adopt(home: &Home, more: &[&str]) -> String {
         "the container to be adopted with its password",
         LONG,
         || {
-            let ran = home.berth_with(&[&["adopt"], more].concat(), "", LONG).ok();
-            let known = !ran.stderr.contains("is not known here");
+            let ran = home.berth_with(&[&["adopt"], more].concat(), "", LONG);
+            let starting = ran.code == 1 && ran.stderr.contains("may still be starting");
+            let known = !starting && !ran.stderr.contains("is not known here");
+            assert!(starting || ran.code == 0, "{}", ran.stderr);
             said = Some(ran.stderr);
             known.then_some(())
         },

@@ -66,6 +66,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tauri", &["berth-app"]),
     ("tiberius", &["berth-sql"]),
     ("tower-http", &["berth-devhost"]),
+    ("zeroizing-alloc", &["berth-agent"]),
 ];
 
 fn metadata() -> &'static Metadata {

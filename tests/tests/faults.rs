@@ -376,7 +376,12 @@ impl World {
             let kept = self.home.berth_with(&rows, "", SOON).ok();
             assert_eq!(kept.stdout, "n\n1\n", "{what}: data is lost");
         }
-        let ran = self.home.berth_with(&line, "", SOON);
+        // A dead command's operation goes on with the agent; whoever asks is told so, and waits.
+        let mut ran = self.home.berth_with(&line, "", SOON);
+        let began = std::time::Instant::now();
+        while ran.code == 4 && ran.stderr.contains("being worked on") && began.elapsed() < SOON {
+            ran = self.home.berth_with(&line, "", SOON);
+        }
         let gone = operation.name == "remove" && ran.code == 3;
         assert!(
             ran.code == 0 || gone,

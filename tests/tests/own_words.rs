@@ -27,7 +27,7 @@ fn on_the_practice_host_without_a_keychain_nothing_surprises_and_nothing_stays()
     let berth = |line: &[&str]| home.berth_with(line, "", LONG);
     let _ = berth(&["demo", "--keep"]).ok();
     assert_eq!(own_files(&home), 1, "no keychain answers here");
-    let there = berth(&["up", "sql2022"]).ok();
+    let there = berth(&["up", "sql2022", "--host", "practice"]).ok();
     assert!(
         there.stderr.contains("practice host"),
         "what is not SQL Server is said to be none, also when it was there: {}",

@@ -25,5 +25,11 @@ mod wire;
 pub use client::{Client, Reply, Streaming};
 pub use paths::Paths;
 
+/// Whatever is freed is overwritten: a password passes through buffers of libraries (the keychain's messages, SQL Server's
+/// login, JSON) that know nothing of secrets. Every program that talks to the agent or is it has this allocator.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// This build's version, compared in the handshake.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -2,6 +2,28 @@
 // Anew: BERTH_WRITE_BINDINGS=1 cargo test -p berth-api bindings
 
 /**
+ * A container to take up. The password of `sa` may come beside the body, as `password`; without it and without a file, the one
+ * that the container's environment shows is tried.
+ */
+export type Adopt = { 
+/**
+ * Its name, or the beginning of its id.
+ */
+container: string, 
+/**
+ * The host; none means the default one.
+ */
+host: string | null, 
+/**
+ * What the instance is called; none means as its container.
+ */
+name: string | null, 
+/**
+ * A file whose first line is the password of `sa`, absolute.
+ */
+password_file: string | null, };
+
+/**
  * What the agent holds.
  */
 export type AgentStatus = { 
@@ -202,7 +224,11 @@ tls: string,
 /**
  * Whether the client wants the password on its standard input instead of in the string.
  */
-password_on_stdin: boolean, };
+password_on_stdin: boolean, 
+/**
+ * What is wrong with it, as far as the server could be asked: a login or database that is not there.
+ */
+notes?: Array<string>, };
 
 /**
  * Which data to delete.
@@ -304,6 +330,31 @@ state: string,
  * Whether it is SQL Server's own.
  */
 system: boolean, };
+
+/**
+ * What an instance takes on its host's disk, in bytes, and where. `None`: not known.
+ */
+export type DiskView = { 
+/**
+ * What is in the volume of its data.
+ */
+data: number | null, 
+/**
+ * What its container wrote beside its image.
+ */
+container: number | null, 
+/**
+ * The volume or folder of the host that holds its data.
+ */
+volume: string | null, 
+/**
+ * Where SQL Server puts new databases, inside of its container.
+ */
+data_folder: string | null, 
+/**
+ * Where it puts backups, inside of its container.
+ */
+backups_folder: string | null, };
 
 /**
  * One endpoint that the agent holds.
@@ -430,6 +481,31 @@ about: string,
  * What it cannot say.
  */
 limits: Array<string>, };
+
+/**
+ * A container that looks like SQL Server and that Berth did not make.
+ */
+export type FoundView = { 
+/**
+ * Its host's name.
+ */
+host: string, 
+/**
+ * The container's id, whole.
+ */
+container: string, 
+/**
+ * The container's name.
+ */
+name: string, 
+/**
+ * The image's reference.
+ */
+image: string, 
+/**
+ * [`berth_core::instance::State::as_str`].
+ */
+state: string, };
 
 /**
  * Operations of the past.
@@ -626,7 +702,11 @@ retry_at: string | null,
 /**
  * Why it is not reached.
  */
-error: ErrorView | null, };
+error: ErrorView | null, 
+/**
+ * What looks like SQL Server there and Berth did not make, as the host said last.
+ */
+found?: Array<FoundView>, };
 
 /**
  * A host by name.
@@ -926,9 +1006,17 @@ credentials: boolean,
  */
 unfinished: boolean, 
 /**
+ * Whether it was adopted: Berth did not make its container, never removes it, and other machines see it as found.
+ */
+adopted?: boolean, 
+/**
  * When it ends by itself, RFC 3339 on its host's clock.
  */
-ends_at?: string, };
+ends_at?: string, 
+/**
+ * What it takes on its host's disk. Only `instance.show` asks for it.
+ */
+disk?: DiskView, };
 
 /**
  * All instances, and the hosts that could not be asked.
@@ -938,6 +1026,10 @@ export type Instances = {
  * By host, then name.
  */
 instances: Array<InstanceView>, 
+/**
+ * What looks like SQL Server and Berth did not make, by host, then name. `instance.adopt` takes one up.
+ */
+found?: Array<FoundView>, 
 /**
  * Hosts that did not answer, with the reason.
  */
@@ -1502,6 +1594,7 @@ export interface Commands {
   "instance.up": { request: Up; item: Nothing; response: Started };
   "instance.list": { request: InstanceList; item: Nothing; response: Instances };
   "instance.show": { request: InstanceName; item: Nothing; response: InstanceView };
+  "instance.adopt": { request: Adopt; item: Nothing; response: Started };
   "instance.start": { request: Timed; item: Nothing; response: Started };
   "instance.stop": { request: Timed; item: Nothing; response: Started };
   "instance.restart": { request: Timed; item: Nothing; response: Started };
