@@ -11,7 +11,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -43,7 +43,7 @@ fn main() {
     many(&host, &home, &password);
 }
 
-fn up(home: &Home, name: &str, password: &PathBuf) {
+fn up(home: &Home, name: &str, password: &Path) {
     let file = password.display().to_string();
     let line = [
         "up",
@@ -58,7 +58,7 @@ fn up(home: &Home, name: &str, password: &PathBuf) {
 }
 
 /// Row 3 of the numbers: the image is there, and both go on until a login works.
-fn making(dockerd: &Dockerd, home: &Home, password: &PathBuf) {
+fn making(dockerd: &Dockerd, home: &Home, password: &Path) {
     let (mut by_berth, mut by_hand) = (Vec::new(), Vec::new());
     for n in 0..=FEW {
         let began = Instant::now();
@@ -113,7 +113,7 @@ fn making(dockerd: &Dockerd, home: &Home, password: &PathBuf) {
     println!("{:<56} {:>+8.0} ms", "Berth takes", ms(berth) - ms(hand));
 }
 
-fn many(host: &LinuxHost, home: &Home, password: &PathBuf) {
+fn many(host: &LinuxHost, home: &Home, password: &Path) {
     let agent = agent(home);
     let connections = host.sshd.connections();
     up(home, "first", password);
