@@ -18,8 +18,11 @@ step() { # what it is, the command
 }
 
 step 'what the compiler needs' tests/prepare/machine.sh compile
+# Before the first compile: the app holds the window's files, and asks to be compiled anew when they change.
+window_files() { tests/prepare/ui.sh && tests/prepare/window.sh; }
+step 'the files of the window' window_files
 prepare() {
-  tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh && tests/prepare/readers.sh && tests/prepare/ui.sh
+  tests/prepare/machine.sh && tests/prepare/tools.sh && tests/prepare/drivers.sh && tests/prepare/readers.sh
 }
 prepare >.cache/prepare.log 2>&1 &
 preparing=$!

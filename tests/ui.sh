@@ -9,7 +9,9 @@ if [ $# -eq 0 ]; then
   eslint . --max-warnings 0
   vitest run --reporter dot
 fi
-vite build --logLevel warn
+../tests/prepare/window.sh
+# The app holds the window's files: one that is older would be driven around another page.
+[ -n "${BERTH_SHOTS:-}" ] || [ ../target/debug/berth-app -nt dist/index.html ] || cargo build --quiet --locked --workspace --all-targets
 runner=../tests/in-namespace.sh
 [ "$(uname -s)" = Linux ] && $runner true 2>/dev/null || runner=env
 if ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then

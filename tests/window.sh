@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests/prepare/ui.sh
-(cd ui && node_modules/.bin/vite build --logLevel warn)
+tests/prepare/window.sh
 cargo build --quiet --locked -p berth-cli -p berth-devhost
 echo 'The window is at the address below. Ctrl-C ends it; instances and their ports stay with the agent.' >&2
 exec target/debug/berth-devhost

@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     environment: "node",
-    include: process.env["BERTH_SHOTS"] ? ["e2e/shots.ts"] : ["e2e/**/*.test.ts"],
+    include: process.env["BERTH_SHOTS"] ? ["e2e/shots.ts"] : process.env["BERTH_BENCH"] ? ["e2e/bench.ts"] : ["e2e/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     fileParallelism: false,

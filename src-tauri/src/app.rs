@@ -12,7 +12,10 @@ use berth_api::{
     dto::{ConnectionShow, ErrorView},
     table,
 };
-use berth_core::{Error, Result, Secret};
+use berth_core::{
+    Error, Result, Secret,
+    open_in::{self, Plan},
+};
 use tauri::{
     AppHandle, Builder, Manager, RunEvent, State, WebviewUrl, WebviewWindowBuilder, WindowEvent,
     webview::NewWindowResponse,
@@ -25,7 +28,6 @@ use crate::{
     link,
     live::{self, Live},
     menu,
-    open_in::{self, Plan},
     pages::{self, Pages},
     panel, tray,
 };
@@ -293,7 +295,15 @@ async fn hand_over(
         let berth = std::env::current_exe().map_err(|e| {
             Error::failed("Berth cannot find its own program").because(e.to_string())
         })?;
-        match open_in::plan(&tool, &view, &berth.to_string_lossy())? {
+        let to = open_in::To {
+            host: &view.host,
+            name: &view.name,
+            server: &view.server,
+            port: view.port,
+            user: &view.user,
+            database: view.database.as_deref(),
+        };
+        match open_in::plan(&tool, &to, &berth.to_string_lossy())? {
             Plan::Address(address) => app
                 .opener()
                 .open_url(address, None::<&str>)

@@ -15,7 +15,6 @@ mod app;
 mod link;
 mod live;
 mod menu;
-mod open_in;
 mod pages;
 mod panel;
 mod seen;

@@ -13,19 +13,23 @@ const FILE: [(&str, &str, Option<&str>); 3] = [
     ("add-host", "Add Host…", None),
     ("settings", "Settings…", Some("CmdOrCtrl+,")),
 ];
-const INSTANCE: [(&str, &str, Option<&str>); 6] = [
+const INSTANCE: [(&str, &str, Option<&str>); 9] = [
     ("copy", "Copy Connection String", None),
+    ("copy-password", "Copy Password", None),
     ("pick-format", "Choose Format", None),
     ("start", "Start", None),
     ("stop", "Stop", None),
     ("restart", "Restart", None),
+    ("change", "Change…", None),
+    ("reset-password", "New Password…", None),
     ("remove", "Remove…", None),
 ];
-const VIEW: [(&str, &str, Option<&str>); 4] = [
+const VIEW: [(&str, &str, Option<&str>); 5] = [
     ("palette", "Commands…", Some("CmdOrCtrl+K")),
     ("find", "Filter", Some("CmdOrCtrl+F")),
     ("refresh", "Refresh", Some("CmdOrCtrl+R")),
     ("activity", "Activity", None),
+    ("data", "Kept Data", None),
 ];
 
 /// Whether the page does what this item says.
@@ -50,8 +54,16 @@ pub(crate) fn build(app: &AppHandle) -> tauri::Result<Menu<Wry>> {
         .hide_others()
         .show_all()
         .separator()
-        .text("quit", "Quit Berth, Keep Connections")
-        .text("quit-close", "Quit and Close Connections")
+        .item(
+            &MenuItemBuilder::with_id("quit", "Quit Berth, Keep Connections")
+                .accelerator("CmdOrCtrl+Q")
+                .build(app)?,
+        )
+        .item(
+            &MenuItemBuilder::with_id("quit-close", "Quit and Close Connections")
+                .accelerator("CmdOrCtrl+Alt+Q")
+                .build(app)?,
+        )
         .build()?;
     let section = |title: &str, items: &[(&str, &str, Option<&str>)]| {
         let mut menu = SubmenuBuilder::new(app, title);

@@ -7,6 +7,8 @@ use tauri::{
     tray::{TrayIcon, TrayIconBuilder},
 };
 
+use berth_core::open_in::TOOLS;
+
 use crate::{
     app, live,
     seen::{Row, Turn},
@@ -28,6 +30,7 @@ pub(crate) enum Action {
 enum Chosen<'a> {
     Act(Action, &'a str),
     Show(&'a str),
+    OpenIn { tool: &'a str, full: &'a str },
     New,
     Open,
     Quit,
@@ -46,6 +49,10 @@ fn chosen(id: &str) -> Option<Chosen<'_>> {
             ("start", full) => Chosen::Act(Action::Start, full),
             ("stop", full) => Chosen::Act(Action::Stop, full),
             ("show", full) => Chosen::Show(full),
+            ("in", rest) => {
+                let (tool, full) = rest.split_once(':')?;
+                Chosen::OpenIn { tool, full }
+            }
             _ => return None,
         },
     })
@@ -71,6 +78,12 @@ fn take(app: &AppHandle, id: &str) {
         Some(Chosen::Show(full)) => {
             app::open(app);
             app::choose(app, &format!("show:{full}"));
+        }
+        Some(Chosen::OpenIn { tool, full }) => {
+            // The window knows the login and database that were chosen there, and says what is left to do.
+            app::open(app);
+            app::choose(app, &format!("show:{full}"));
+            app::choose(app, &format!("open:{tool}"));
         }
         Some(Chosen::New) => {
             app::open(app);
@@ -131,6 +144,13 @@ fn instance(app: &AppHandle, row: &Row) -> tauri::Result<Submenu<Wry>> {
         Some(Turn::Stop) => items.text(format!("stop:{}", row.full), "Stop"),
         None => items,
     };
+    if row.copies && row.turn == Some(Turn::Stop) {
+        let mut tools = SubmenuBuilder::new(app, "Open in");
+        for tool in TOOLS {
+            tools = tools.text(format!("in:{}:{}", tool.id, row.full), tool.name);
+        }
+        items = items.item(&tools.build()?);
+    }
     items
         .text(format!("show:{}", row.full), "Open in Berth")
         .build()
@@ -151,6 +171,13 @@ mod tests {
             Some(Chosen::Act(Action::Stop, "practice/sql2022"))
         );
         assert_eq!(chosen("show:a/b"), Some(Chosen::Show("a/b")));
+        assert_eq!(
+            chosen("in:vscode:a/b"),
+            Some(Chosen::OpenIn {
+                tool: "vscode",
+                full: "a/b"
+            })
+        );
         assert_eq!(chosen("quit-close"), Some(Chosen::QuitAndClose));
         assert_eq!(
             chosen("none"),

@@ -36,6 +36,8 @@ if [ "$only" = everything ]; then
     want iptables iptables
     want unshare util-linux
     want Xvfb xvfb
+    want xclip xclip
+    want xdotool xdotool
     want WebKitWebDriver webkit2gtk-driver
   fi
 fi

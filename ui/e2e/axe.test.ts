@@ -6,6 +6,7 @@ import { Rig, create } from "./rig";
 let rig: Rig;
 beforeAll(async () => {
   rig = await Rig.start();
+  rig.knowsMachine("winbox");
 });
 afterAll(async () => {
   await rig.stop();
@@ -25,7 +26,10 @@ async function walk(page: Page, look: (screen: string) => Promise<void>) {
   await page.getByRole("button", { name: "Back" }).click();
   await page.getByRole("button", { name: "Add my host" }).click();
   await sheet.waitFor();
+  await page.getByRole("combobox", { name: "Address" }).fill("win");
+  await page.getByRole("option", { name: /winbox/ }).waitFor();
   await look("add host");
+  await page.keyboard.press("Escape");
   await gone();
   await create(page, { name: "orders", database: "orders" });
   await look("instance");
@@ -57,6 +61,17 @@ async function walk(page: Page, look: (screen: string) => Promise<void>) {
   await sheet.waitFor();
   await look("remove");
   await gone();
+  for (const [item, screen] of [["Change…", "change"], ["New password…", "new password"]] as const) {
+    await page.getByRole("button", { name: "More actions" }).click();
+    await page.getByRole("menuitem", { name: item }).click();
+    await sheet.waitFor();
+    await look(screen);
+    await gone();
+  }
+  await page.getByRole("tab", { name: "Activity" }).click();
+  await page.getByRole("button", { name: /^Log/ }).first().click();
+  await look("log of an operation");
+  await page.getByRole("tab", { name: "Overview" }).click();
   await page.getByRole("button", { name: "Open in" }).click();
   await look("open in");
   await page.getByRole("menuitem").first().click();
@@ -71,9 +86,21 @@ async function walk(page: Page, look: (screen: string) => Promise<void>) {
   await page.getByRole("button", { name: "Check now" }).click();
   await page.getByText("What is there").waitFor();
   await look("host");
+  await page.getByRole("option", { name: /orders/ }).click();
+  await page.keyboard.press("Control+Backspace");
+  await sheet.getByRole("button", { name: "Remove", exact: true }).click();
+  await page.getByRole("option", { name: /orders/ }).waitFor({ state: "detached" });
+  await page.keyboard.press("Control+k");
+  await page.getByPlaceholder("Type a command").fill("kept data");
+  await page.keyboard.press("Enter");
+  await sheet.getByText("orders").first().waitFor();
+  await look("kept data");
+  await sheet.getByRole("button", { name: "Delete… orders" }).click();
+  await page.getByRole("button", { name: "Delete data" }).waitFor();
+  await look("delete data");
 }
 
-it("finds nothing on any screen, in light, dark and increased contrast", { timeout: 180_000 }, async () => {
+it("finds nothing on any screen, in light, dark and increased contrast", { timeout: 240_000 }, async () => {
   const page = await rig.page();
   const found: string[] = [];
   await walk(page, async (screen) => {

@@ -1,6 +1,6 @@
 /** A devhost of its own, a practice host of its own, a browser, and nothing left behind. */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
@@ -67,6 +67,12 @@ export class Rig {
     page.on("pageerror", (error) => problems.push(error.message));
     await page.goto(this.address);
     return Object.assign(page, { problems });
+  }
+
+  /** Machines that SSH's configuration names, for who adds a host. */
+  knowsMachine(...names: string[]): void {
+    mkdirSync(join(this.home, ".ssh"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(this.home, ".ssh", "config"), `${names.map((name) => `Host ${name}\n  HostName 127.0.0.1\n`).join("")}Host *.lab\n`, { mode: 0o600 });
   }
 
   /** The command itself: what somebody else does at the same time. */

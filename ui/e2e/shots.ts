@@ -10,6 +10,7 @@ mkdirSync(folder, { recursive: true });
 
 test("pictures", { timeout: 300_000 }, async () => {
   const rig = await Rig.start();
+  rig.knowsMachine("build-win", "build-linux", "studio");
   try {
     const page = await rig.page({ deviceScaleFactor: 1.5 });
     const shot = async (name: string) => {
@@ -29,8 +30,10 @@ test("pictures", { timeout: 300_000 }, async () => {
     await shot("guide");
     await page.getByRole("button", { name: "Back" }).click();
     await page.getByRole("button", { name: "Add my host" }).click();
-    await page.getByLabel("Address").fill("ada@build-win.example");
+    await page.getByLabel("Address").fill("build");
+    await page.getByRole("option", { name: /build-win/ }).waitFor();
     await shot("add-host");
+    await close(page);
     await close(page);
 
     await page.getByRole("button", { name: "Start practising" }).click();
@@ -61,6 +64,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("log").waitFor();
     await shot("logs");
     await page.getByRole("tab", { name: "Activity" }).click();
+    await page.getByRole("button", { name: /^Log/ }).first().click();
     await shot("activity");
     await page.getByRole("tab", { name: "Overview" }).click();
     await page.getByRole("combobox", { name: /^Format/ }).click();
@@ -79,15 +83,37 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("dialog").waitFor();
     await shot("remove");
     await close(page);
+    await page.getByRole("button", { name: "More actions" }).click();
+    await shot("actions");
+    await page.getByRole("menuitem", { name: "Change…" }).click();
+    await page.getByLabel("Port", { exact: true }).fill("14390");
+    await shot("change");
+    await close(page);
+    await page.getByRole("button", { name: "More actions" }).click();
+    await page.getByRole("menuitem", { name: "New password…" }).click();
+    await page.getByRole("dialog").waitFor();
+    await shot("reset-password");
+    await close(page);
     await page.getByRole("button", { name: "Open in" }).click();
     await page.getByRole("menuitem", { name: "Visual Studio Code" }).click();
     await page.getByRole("dialog").getByText("vscode:").waitFor();
     await shot("open-in");
     await close(page);
+    await create(page, { name: "invoices", database: "invoices" });
+    rig.berth("remove", "invoices", "--data", "keep");
+    await page.getByRole("option", { name: /invoices/ }).waitFor({ state: "detached" });
     await page.getByRole("navigation").getByRole("button", { name: /Practice host/ }).click();
     await page.getByRole("button", { name: "Check now" }).click();
     await page.getByText("What is there").waitFor();
     await shot("host");
+    await page.getByRole("button", { name: "Take up… invoices" }).click();
+    await page.getByRole("dialog").waitFor();
+    await shot("take-up");
+    await close(page);
+    await page.getByRole("button", { name: "Delete… invoices" }).click();
+    await page.getByRole("dialog").waitFor();
+    await shot("delete-data");
+    await close(page);
     await page.getByRole("option", { name: /billing-2019/ }).click();
     await page.getByRole("button", { name: "Start", exact: true }).waitFor();
     await shot("stopped");

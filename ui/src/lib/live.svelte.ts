@@ -1,5 +1,5 @@
 import { SvelteMap } from "svelte/reactivity";
-import { BerthError, type Backend, type CarrierView, type Change, type FormatView, type HostLive, type InstanceView, type Name, type OperationView, type Request } from "./backend";
+import { BerthError, type Backend, type CarrierView, type Change, type FormatView, type HostLive, type InstanceView, type Name, type OperationView, type Request, type ToolView } from "./backend";
 
 /** What began an operation, to begin it again. */
 export interface Begun {
@@ -19,6 +19,8 @@ export class Live {
   readonly startedAt = new SvelteMap<string, string>();
   formats: FormatView[] = $state([]);
   carriers: CarrierView[] = $state([]);
+  /** Programs that an instance can be opened in. */
+  tools: ToolView[] = $state([]);
   /** Whether the first picture is there. */
   ready = $state(false);
   /** Why the stream is broken, while it is. */
@@ -95,15 +97,24 @@ export class Live {
   async #loadFormats(): Promise<void> {
     this.formats = await this.backend.call("connection.formats", {});
     this.carriers = await this.backend.call("connection.carriers", {});
+    this.tools = await this.backend.call("connection.tools", {});
   }
 
   /** Begins an operation and remembers how, so that it can be begun again. */
-  async begin<C extends "instance.up" | "instance.start" | "instance.stop" | "instance.restart" | "instance.remove">(
+  async begin<C extends "instance.up" | "instance.start" | "instance.stop" | "instance.restart" | "instance.remove" | "instance.set" | "instance.reset_password">(
     command: C,
     request: Request<C>,
   ): Promise<string> {
     const { operation } = await this.backend.call(command, request);
     this.begun.set(operation, { command, request });
+    return operation;
+  }
+
+  /** Begins one again that failed or was cancelled: what is done already is not done twice. */
+  async again(id: string): Promise<string> {
+    const { operation } = await this.backend.call("operation.retry", { operation: id });
+    const begun = this.begun.get(id);
+    if (begun) this.begun.set(operation, begun);
     return operation;
   }
 

@@ -43,6 +43,12 @@ export function ago(since: string | number | null | undefined, now = clock.now):
   return word.ago(longAge(since, now));
 }
 
+/** `in 3 hours`, or `now`. */
+export function until(at: string, now = clock.now): string {
+  const left = new Date(at).getTime() - now;
+  return left < 1000 ? word.now : word.until(longAge(now, now + left));
+}
+
 /** `12.3 s`, for a phase. */
 export function duration(ms: number): string {
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;

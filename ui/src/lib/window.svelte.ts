@@ -5,10 +5,13 @@ import { Live } from "./live.svelte";
 import { words } from "./words";
 
 export type Sheet =
-  | { kind: "new"; host?: string; wish?: Request<"instance.up"> }
+  | { kind: "new"; host?: string; wish?: Request<"instance.up">; takesUp?: boolean }
   | { kind: "addHost"; address?: string }
   | { kind: "settings" }
   | { kind: "activity" }
+  | { kind: "data" }
+  | { kind: "change"; name: string }
+  | { kind: "resetPassword"; name: string }
   | { kind: "removeInstance"; name: string }
   | { kind: "removeHost"; name: string }
   | { kind: "clipboard"; command: string }
@@ -40,6 +43,8 @@ export class Window {
   login: Record<string, string> = $state({});
   /** Ended operations whose report was put away. */
   dismissed: Record<string, boolean> = $state({});
+  /** Counts deletions of kept data, which no stream tells of. */
+  dataDeleted = $state(0);
   #nextToast = 1;
 
   constructor(readonly backend: Backend) {

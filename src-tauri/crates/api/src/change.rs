@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::{
     Berth,
-    databases::as_sa,
+    databases::{as_sa, is_system},
     dto, endpoints,
     instances::{self, Found},
     life::{bring_down, bring_up, limit, operate},
@@ -227,6 +227,33 @@ pub(crate) async fn set(
     .await
 }
 
+/// What a new password means to others.
+const REFUSED_FROM_NOW_ON: &str =
+    "Programs that have the old password are refused from their next connection on";
+
+/// Where no keychain answers, one file of our own holds the password of all logins of an instance: it is replaced as soon
+/// as `sa` has the new one.
+async fn another_in_own_file(berth: &Arc<Berth>, found: &Found, file: String) -> Result<()> {
+    let Found { record, link, .. } = found;
+    let old = passwords::of(berth, record, SA).await?;
+    let next = passwords::generate()?;
+    let mut connection = as_sa(link, record, old).await?;
+    connection.set_password(SA, &next).await?;
+    passwords::rewrite_own(file, next.clone()).await?;
+    for database in connection.databases().await? {
+        if !is_system(&database.name) {
+            let login = app_login(&database.name);
+            if connection.has_login(&login).await? {
+                connection
+                    .create_owner_login(&login, &database.name, &next)
+                    .await?;
+            }
+        }
+    }
+    connection.close().await;
+    Ok(())
+}
+
 /// `instance.reset_password`: new passwords for `sa` and for the login of its database.
 pub(crate) async fn reset_password(
     berth: &Arc<Berth>,
@@ -245,7 +272,9 @@ pub(crate) async fn reset_password(
                 container,
                 labels,
             } = &found;
-            if let Some(file) = &record.password_file {
+            if let Some(file) = &record.password_file
+                && !passwords::is_own(&berth, file)
+            {
                 return Err(Error::new(
                     Code::Refused,
                     format!("The password of `{}` is the one in `{file}`", labels.name),
@@ -261,6 +290,21 @@ pub(crate) async fn reset_password(
                 )
                 .hint(format!("Start it with `berth start {}`", labels.name)));
             }
+            if let Some(file) = record.password_file.clone() {
+                operation
+                    .phase(
+                        "password",
+                        format!("Giving the logins of `{}` a new password", labels.name),
+                        another_in_own_file(&berth, &found, file),
+                    )
+                    .await?;
+                let instance = instances::view_now(&berth, link, &record.id).await?;
+                return Ok(dto::Outcome {
+                    instance: Some(instance),
+                    notes: vec![REFUSED_FROM_NOW_ON.to_owned()],
+                    changed: true,
+                });
+            }
             // What an earlier one that was cut off has left comes first: then it is known which password opens.
             if let Err(e) = settle(&berth, link, record).await {
                 tracing::warn!("which password of an instance is right was not found out: {e}");
@@ -275,9 +319,7 @@ pub(crate) async fn reset_password(
                 limit,
                 operation: &operation,
             };
-            let mut notes = vec![
-                "Programs that have the old password are refused from their next connection on".to_owned(),
-            ];
+            let mut notes = vec![REFUSED_FROM_NOW_ON.to_owned()];
             let opened = match known.as_ref().and_then(|k| k.get(SA)) {
                 Some(old) => as_sa(link, record, old.clone()).await.ok(),
                 None => None,

@@ -6,7 +6,7 @@ use berth_core::{
     Error, Result,
     carrier::{self, Naming},
     connection::{self, Parts, Text, Tls},
-    name,
+    name, open_in,
 };
 
 use berth_store::InstanceRecord;
@@ -222,6 +222,38 @@ async fn missing(
         // A string can be had of an instance that is stopped or away; it was not asked for this.
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
+}
+
+/// `connection.tools`.
+pub(crate) async fn tools(_: &Arc<Berth>, _: dto::Nothing, _: &Call) -> Result<Vec<dto::ToolView>> {
+    Ok(open_in::TOOLS
+        .iter()
+        .map(|t| dto::ToolView {
+            id: t.id.to_owned(),
+            name: t.name.to_owned(),
+            note: t.note.to_owned(),
+        })
+        .collect())
+}
+
+/// `connection.by_hand`: no secret is needed for it, and none is read.
+pub(crate) async fn by_hand(
+    berth: &Arc<Berth>,
+    request: dto::ByHand,
+    _: &Call,
+) -> Result<dto::Line> {
+    let record = instances::find(berth, &request.name).await?;
+    let to = open_in::To {
+        host: &record.host,
+        name: &record.name,
+        server: record.endpoint_host(),
+        port: record.port,
+        user: request.login.as_deref().unwrap_or(&record.login),
+        database: request.database.as_deref().or(record.database.as_deref()),
+    };
+    Ok(dto::Line {
+        text: open_in::by_hand(&request.tool, &to)?,
+    })
 }
 
 async fn write(

@@ -18,7 +18,7 @@ use crate::{
 /// SQL Server's own.
 const SYSTEM: [&str; 4] = ["master", "model", "msdb", "tempdb"];
 
-fn is_system(database: &str) -> bool {
+pub(crate) fn is_system(database: &str) -> bool {
     SYSTEM.iter().any(|s| s.eq_ignore_ascii_case(database))
 }
 
@@ -133,13 +133,21 @@ pub(crate) async fn list(
     request: dto::InstanceName,
     _: &Call,
 ) -> Result<Vec<dto::DatabaseView>> {
-    let (_, mut connection) = open(berth, &request.name).await?;
+    let (found, mut connection) = open(berth, &request.name).await?;
     let all = connection.databases().await?;
     connection.close().await;
+    let known = match &found.record.password_file {
+        // One password opens all of them, and nobody asks a keychain that may not be there.
+        Some(_) => Passwords::default(),
+        None => passwords::find(berth, &found.record.id)
+            .await?
+            .unwrap_or_default(),
+    };
     Ok(all
         .into_iter()
         .map(|d| dto::DatabaseView {
             system: is_system(&d.name),
+            login: Some(app_login(&d.name)).filter(|login| known.get(login).is_some()),
             name: d.name,
             state: d.state,
         })

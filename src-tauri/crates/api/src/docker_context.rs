@@ -15,7 +15,7 @@ use berth_store::TlsRecord;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{Berth, berth::blocking, dto, table::Call};
+use crate::{Berth, berth::blocking, dto, ssh_names, table::Call};
 
 /// Far above any file of docker's.
 const MAX_FILE: u64 = 1 << 20;
@@ -168,12 +168,15 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// `host.suggest`: what docker already knows and Berth does not.
+/// `host.suggest`: what docker, and where that is asked SSH's configuration, already know and Berth does not.
 pub(crate) async fn suggest(
     berth: &Arc<Berth>,
     request: dto::HostSuggest,
     _: &Call,
 ) -> Result<Vec<dto::HostSuggestion>> {
+    let home = berth.surroundings.home.clone().filter(|_| request.ssh);
+    let named =
+        blocking(move || Ok(home.map(|h| ssh_names::names(&h)).unwrap_or_default())).await?;
     let folder = folder(berth, request.docker_config.as_deref())?;
     let known: Vec<_> = berth
         .hosts()
@@ -215,6 +218,17 @@ pub(crate) async fn suggest(
             address: context.address,
             context: Some(context.name),
         });
+    }
+    for name in named {
+        let address = format!("ssh://{name}");
+        if new(&address) {
+            all.push(dto::HostSuggestion {
+                source: "`~/.ssh/config`".to_owned(),
+                context: None,
+                command: format!("berth host add NAME {address}"),
+                address,
+            });
+        }
     }
     Ok(all)
 }

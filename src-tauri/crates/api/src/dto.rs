@@ -149,9 +149,12 @@ pub struct HostSuggest {
     /// `DOCKER_CERT_PATH`.
     #[serde(default)]
     pub docker_cert_path: Option<String>,
+    /// Also the names in `~/.ssh/config`.
+    #[serde(default)]
+    pub ssh: bool,
 }
 
-/// A host that docker knows and Berth does not.
+/// A host that docker or SSH's configuration knows and Berth does not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HostSuggestion {
@@ -425,6 +428,10 @@ pub struct DatabaseView {
     pub state: String,
     /// Whether it is SQL Server's own.
     pub system: bool,
+    /// The login that owns it, where this machine has that one's password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub login: Option<String>,
 }
 
 /// A database that was made.
@@ -1044,6 +1051,42 @@ pub struct ConnectionShow {
     /// Only the password, for a client that reads it from its standard input.
     #[serde(default)]
     pub password_only: bool,
+}
+
+/// A program that opens a database: [`berth_core::open_in`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ToolView {
+    /// For [`ByHand::tool`].
+    pub id: String,
+    /// As its makers call it.
+    pub name: String,
+    /// What it can be given, and what is left to do.
+    pub note: String,
+}
+
+/// Which program is to be opened by hand, and where.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ByHand {
+    /// The program's id.
+    pub tool: String,
+    /// `NAME` or `HOST/NAME`.
+    pub name: String,
+    /// Another database than the instance's own.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Another login than the default one.
+    #[serde(default)]
+    pub login: Option<String>,
+}
+
+/// What somebody types or pastes, without the password.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Line {
+    /// A line for a shell, or a text to paste.
+    pub text: String,
 }
 
 /// A connection string without its secret.

@@ -41,6 +41,7 @@ mod questions;
 mod ready;
 mod resume;
 mod ssh;
+mod ssh_names;
 pub mod table;
 pub mod up;
 pub mod watch;

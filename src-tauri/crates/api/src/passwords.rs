@@ -282,6 +282,34 @@ pub(crate) async fn open_to_others(path: PathBuf) -> Option<String> {
     .flatten()
 }
 
+/// Whether [`file_without_keychain`] made this file.
+pub(crate) fn is_own(berth: &Berth, file: &str) -> bool {
+    std::path::Path::new(file).parent() == Some(&own_files(berth))
+}
+
+/// Another password in a file of our own: whole or not at all.
+pub(crate) async fn rewrite_own(file: String, password: Secret) -> Result<()> {
+    blocking(move || {
+        use std::{io::Write, os::unix::fs::OpenOptionsExt};
+        let next = format!("{file}.next");
+        let _ = std::fs::remove_file(&next);
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&next)
+            .and_then(|mut open| {
+                open.write_all(password.expose_secret().as_bytes())?;
+                open.sync_all()
+            })
+            .and_then(|()| std::fs::rename(&next, &file))
+            .map_err(|e| {
+                Error::failed(format!("`{file}` cannot be written")).because(e.to_string())
+            })
+    })
+    .await
+}
+
 /// Takes away a file that [`file_without_keychain`] made; one that the user named stays.
 pub(crate) async fn forget_file(berth: &Berth, record: &InstanceRecord) {
     let Some(file) = record.password_file.as_ref().map(PathBuf::from) else {

@@ -169,7 +169,7 @@ commands! {
     "host.show" HostShow(dto::HostName) streams dto::Nothing, gives dto::HostView => crate::hosts::show;
     /// Reaches a host anew, tries each way to its engine, and says what it found and what is wrong.
     "host.check" HostCheck(dto::HostExamine) streams dto::Question, gives dto::HostCheck => crate::check::check;
-    /// What docker's own settings know and Berth does not: `DOCKER_HOST`, contexts.
+    /// What docker's own settings and SSH's configuration know and Berth does not: `DOCKER_HOST`, contexts, names.
     "host.suggest" HostSuggest(dto::HostSuggest) streams dto::Nothing, gives Vec<dto::HostSuggestion> => crate::docker_context::suggest;
     /// Streams what happens on a host's engine, across lost connections: no gap, nothing twice.
     "host.events" HostEvents(dto::HostEvents) streams dto::HostEvent, gives dto::Nothing => crate::resume::host_events;
@@ -233,6 +233,10 @@ commands! {
     "connection.show" ConnectionShow(dto::ConnectionShow) streams dto::Nothing, gives dto::ConnectionView => crate::connections::show;
     /// Puts a connection string on this machine's clipboard.
     "connection.copy" ConnectionCopy(dto::ConnectionShow) streams dto::Nothing, gives dto::ConnectionView => crate::connections::copy;
+    /// The programs that an instance can be opened in.
+    "connection.tools" ConnectionTools(dto::Nothing) streams dto::Nothing, gives Vec<dto::ToolView> => crate::connections::tools;
+    /// How an instance is opened in one of them by hand.
+    "connection.by_hand" ConnectionByHand(dto::ByHand) streams dto::Nothing, gives dto::Line => crate::connections::by_hand;
     /// Opens a connection string, given as the secret `string`, with a driver's own reader.
     "connection.try" ConnectionTry(dto::Nothing) streams dto::Nothing, gives dto::Tried => crate::query::try_string;
     /// Runs a script on an instance.

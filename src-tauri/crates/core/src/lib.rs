@@ -25,6 +25,7 @@ pub mod instance;
 pub mod label;
 pub mod name;
 mod nearest;
+pub mod open_in;
 pub mod password;
 pub mod port;
 pub mod powershell;

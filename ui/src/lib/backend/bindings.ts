@@ -74,6 +74,27 @@ answers: number,
 decline: boolean, };
 
 /**
+ * Which program is to be opened by hand, and where.
+ */
+export type ByHand = { 
+/**
+ * The program's id.
+ */
+tool: string, 
+/**
+ * `NAME` or `HOST/NAME`.
+ */
+name: string, 
+/**
+ * Another database than the instance's own.
+ */
+database: string | null, 
+/**
+ * Another login than the default one.
+ */
+login: string | null, };
+
+/**
  * A carrier of connection strings: what they travel in to their client.
  */
 export type CarrierView = { 
@@ -329,7 +350,11 @@ state: string,
 /**
  * Whether it is SQL Server's own.
  */
-system: boolean, };
+system: boolean, 
+/**
+ * The login that owns it, where this machine has that one's password.
+ */
+login?: string, };
 
 /**
  * What an instance takes on its host's disk, in bytes, and where. `None`: not known.
@@ -749,10 +774,14 @@ docker_host: string | null,
 /**
  * `DOCKER_CERT_PATH`.
  */
-docker_cert_path: string | null, };
+docker_cert_path: string | null, 
+/**
+ * Also the names in `~/.ssh/config`.
+ */
+ssh: boolean, };
 
 /**
- * A host that docker knows and Berth does not.
+ * A host that docker or SSH's configuration knows and Berth does not.
  */
 export type HostSuggestion = { 
 /**
@@ -1092,6 +1121,15 @@ export type LeaseId = {
  * The instance's id.
  */
 id: string, };
+
+/**
+ * What somebody types or pastes, without the password.
+ */
+export type Line = { 
+/**
+ * A line for a shell, or a text to paste.
+ */
+text: string, };
 
 /**
  * One line of a log.
@@ -1489,6 +1527,23 @@ name: string,
 timeout: number | null, };
 
 /**
+ * A program that opens a database: [`berth_core::open_in`].
+ */
+export type ToolView = { 
+/**
+ * For [`ByHand::tool`].
+ */
+id: string, 
+/**
+ * As its makers call it.
+ */
+name: string, 
+/**
+ * What it can be given, and what is left to do.
+ */
+note: string, };
+
+/**
  * What came of trying a connection string.
  */
 export type Tried = { 
@@ -1619,6 +1674,8 @@ export interface Commands {
   "connection.carriers": { request: Nothing; item: Nothing; response: Array<CarrierView> };
   "connection.show": { request: ConnectionShow; item: Nothing; response: ConnectionView };
   "connection.copy": { request: ConnectionShow; item: Nothing; response: ConnectionView };
+  "connection.tools": { request: Nothing; item: Nothing; response: Array<ToolView> };
+  "connection.by_hand": { request: ByHand; item: Nothing; response: Line };
   "connection.try": { request: Nothing; item: Nothing; response: Tried };
   "query.run": { request: Query; item: QueryEvent; response: QueryDone };
   "berth.watch": { request: Nothing; item: Change; response: Nothing };

@@ -34,6 +34,14 @@ describe("a masked string", () => {
     expect(segments(adonet)[0]?.stretches[1]?.meaning).toBe("server");
   });
 
+  it("leaves a key as quiet as the others", () => {
+    const [first] = segments([piece('User ID="a=b";', "user")]);
+    expect(first?.stretches.map((x) => [x.text, x.kind])).toEqual([
+      ["User ID=", "plain"],
+      ['"a=b";', "value"],
+    ]);
+  });
+
   it("knows what cannot stand on one line", () => {
     expect(segments([piece("{\n}")])[0]?.long).toBe(true);
     expect(segments([piece("x".repeat(80))])[0]?.long).toBe(true);

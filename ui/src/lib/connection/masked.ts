@@ -35,7 +35,10 @@ export function segments(pieces: readonly Piece[]): Segment[] {
       continue;
     }
     const kind = VALUES.has(piece.part ?? "") ? "value" : "plain";
-    const parts = piece.text.split(/(?<=;)/);
+    // Of `Server=…` the eye looks for what follows.
+    const key = kind === "value" ? (/^[\w .]+=/.exec(piece.text)?.[0] ?? "") : "";
+    if (key !== "") open.stretches.push({ text: key, kind: "plain", meaning });
+    const parts = piece.text.slice(key.length).split(/(?<=;)/);
     parts.forEach((text, at) => {
       if (text !== "") open.stretches.push({ text, kind, meaning });
       if (at < parts.length - 1 || text.endsWith(";")) close();

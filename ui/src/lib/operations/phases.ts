@@ -18,6 +18,8 @@ const PLAN: Record<string, string[]> = {
   stop: ["plan", "checkpoint", "stop"],
   restart: ["plan", "checkpoint", "stop", "container", "ready", "endpoint"],
   remove: ["plan", "remove"],
+  change: ["plan", "checkpoint", "stop", "container", "ready", "endpoint"],
+  "reset the password of": ["plan", "password"],
 };
 
 export function waiting(kind: string): Phase[] {

@@ -1,6 +1,6 @@
-import { TOOLS } from "../connection/tools";
 import { shortcut } from "../keys";
 import { kept } from "../kept.svelte";
+import { changeable } from "../instances/state";
 import { nameOf } from "../live.svelte";
 import type { Window } from "../window.svelte";
 import { words } from "../words";
@@ -40,10 +40,13 @@ export function entries(w: Window, wanted = ""): Entry[] {
       } else {
         all.push({ id: "start", group, title: words.instance.start, icon: "play", run: () => void w.start(full) });
       }
+      if (changeable(instance)) all.push({ id: "change", group, title: words.change.menu, icon: "settings", run: () => (w.sheet = { kind: "change", name: full }) });
+      if (instance.state === "running")
+        all.push({ id: "reset-password", group, title: words.reset.menu, icon: "settings", run: () => (w.sheet = { kind: "resetPassword", name: full }) });
       all.push({ id: "remove", group, title: words.instance.remove, keys: shortcut("⌫"), icon: "remove", run: () => (w.sheet = { kind: "removeInstance", name: full }) });
     }
     if (instance.state === "running" && instance.fresh)
-      for (const tool of TOOLS) all.push({ id: `open:${tool.id}`, group, title: words.palette.openIn(tool.name), icon: "go", run: () => void w.openIn(full, tool.id) });
+      for (const tool of w.live.tools) all.push({ id: `open:${tool.id}`, group, title: words.palette.openIn(tool.name), icon: "go", run: () => void w.openIn(full, tool.id) });
     for (const [tab, title] of Object.entries(words.instance.tabs)) all.push({ id: `tab:${tab}`, group, title, icon: "go", run: () => (w.tab = tab) });
   }
   // Another instance in a format that was typed, without choosing the instance first.
@@ -68,6 +71,7 @@ export function entries(w: Window, wanted = ""): Entry[] {
   all.push(
     { id: "new", group: app, title: words.palette.newInstance, keys: shortcut("N"), icon: "plus", run: () => (w.sheet = w.host ? { kind: "new", host: w.host } : { kind: "new" }) },
     { id: "add-host", group: app, title: words.palette.addHost, icon: "host", run: () => (w.sheet = { kind: "addHost" }) },
+    { id: "data", group: app, title: words.palette.data, icon: "go", run: () => (w.sheet = { kind: "data" }) },
     { id: "activity", group: app, title: words.palette.activity, icon: "go", run: () => (w.sheet = { kind: "activity" }) },
     { id: "refresh", group: app, title: words.palette.refresh, keys: shortcut("R"), icon: "go", run: () => w.live.refresh() },
     { id: "settings", group: app, title: words.palette.settings, keys: shortcut(","), icon: "settings", run: () => (w.sheet = { kind: "settings" }) },

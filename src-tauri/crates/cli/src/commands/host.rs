@@ -221,6 +221,8 @@ async fn suggestions(session: &Session) -> Vec<dto::HostSuggestion> {
         docker_config: variable("DOCKER_CONFIG"),
         docker_host: variable("DOCKER_HOST"),
         docker_cert_path: variable("DOCKER_CERT_PATH"),
+        // People who type know what they typed into that file.
+        ssh: false,
     };
     session
         .call::<table::HostSuggest>(&request)

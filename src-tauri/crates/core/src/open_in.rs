@@ -2,15 +2,92 @@
 //! logged by some of those programs and argv can be read by everyone, so the password goes by the clipboard, or is
 //! fetched by the script itself from `berth`.
 
-use berth_api::dto::ConnectionView;
-use berth_core::{
+use crate::{
     Error, Result,
     connection::{percent_encoded, shell_word as sh},
 };
 
+/// A program that opens a database.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// For commands and menus.
+    pub id: &'static str,
+    /// As its makers call it.
+    pub name: &'static str,
+    /// What it can be given, and what is left to do.
+    pub note: &'static str,
+}
+
+/// Every program that is offered, in the order of menus.
+pub const TOOLS: &[Tool] = &[
+    Tool {
+        id: "vscode",
+        name: "Visual Studio Code",
+        note: "Needs the extension SQL Server (mssql). Its dialogue opens filled in; paste the password",
+    },
+    Tool {
+        id: "dbeaver",
+        name: "DBeaver",
+        note: "Takes these words when it starts; paste the password when it asks",
+    },
+    Tool {
+        id: "datagrip",
+        name: "DataGrip",
+        note: "Has no address of its own: copy this, then Import from Clipboard in a new data source; paste the password",
+    },
+    Tool {
+        id: "tableplus",
+        name: "TablePlus",
+        note: "New connection, SQL Server: host, port, user and database are these. It takes an address only with the password in it, which Berth does not write",
+    },
+    Tool {
+        id: "beekeeper",
+        name: "Beekeeper Studio",
+        note: "New connection, SQL Server, with Trust Server Certificate on. It takes an address only with the password in it, which Berth does not write",
+    },
+    Tool {
+        id: "sqlcmd",
+        name: "Terminal with sqlcmd",
+        note: "Gets the password from Berth by its environment, which only you can read",
+    },
+    Tool {
+        id: "berth",
+        name: "Terminal with berth query",
+        note: "Needs no password: Berth has it",
+    },
+];
+
+/// One program by its id.
+///
+/// # Errors
+/// [`crate::Code::Usage`] for a program that is not known.
+pub fn tool(id: &str) -> Result<&'static Tool> {
+    TOOLS
+        .iter()
+        .find(|t| t.id == id)
+        .ok_or_else(|| Error::usage("Berth does not know this program"))
+}
+
+/// Where a program is to connect.
+#[derive(Debug, Clone, Copy)]
+pub struct To<'a> {
+    /// The instance's host, as Berth calls it.
+    pub host: &'a str,
+    /// The instance.
+    pub name: &'a str,
+    /// The endpoint's machine.
+    pub server: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// The login.
+    pub user: &'a str,
+    /// The database, where one is named.
+    pub database: Option<&'a str>,
+}
+
 /// What to do for one program.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub enum Plan {
     /// Open this address.
     Address(String),
     /// Start this program.
@@ -24,21 +101,20 @@ pub(crate) enum Plan {
 /// The plan for one program by its id, as the window lists them.
 ///
 /// # Errors
-/// [`berth_core::Code::Usage`] for a program that is not known, or that cannot be told what this connection needs.
-pub(crate) fn plan(tool: &str, to: &ConnectionView, berth: &str) -> Result<Plan> {
+/// [`crate::Code::Usage`] for a program that is not known, or that cannot be told what this connection needs.
+pub fn plan(tool: &str, to: &To<'_>, berth: &str) -> Result<Plan> {
     let name = format!("{}/{}", to.host, to.name);
     match tool {
         // The mssql extension decodes a query twice, and logs the whole address.
         "vscode" => {
             let database = to
                 .database
-                .as_deref()
                 .map(|d| format!("&database={}", twice(d)))
                 .unwrap_or_default();
             Ok(Plan::Address(format!(
                 "vscode://ms-mssql.mssql/openConnectionDialog?server={}&user={}{database}&authenticationType=SqlLogin&encrypt=Mandatory&trustServerCertificate=true&profileName={}",
                 twice(&format!("{},{}", to.server, to.port)),
-                twice(&to.user),
+                twice(to.user),
                 twice(&name),
             )))
         }
@@ -54,7 +130,7 @@ pub(crate) fn plan(tool: &str, to: &ConnectionView, berth: &str) -> Result<Plan>
                 "create=true".to_owned(),
                 "save=true".to_owned(),
             ];
-            if let Some(database) = &to.database {
+            if let Some(database) = to.database {
                 words.push(format!("database={database}"));
             }
             if words.iter().any(|w| w.contains('|')) {
@@ -79,10 +155,10 @@ pub(crate) fn plan(tool: &str, to: &ConnectionView, berth: &str) -> Result<Plan>
         // Both take an address only with the password in it: host, port, login and database to paste instead.
         "tableplus" | "beekeeper" => Ok(Plan::Paste(
             [
-                Some(to.server.clone()),
+                Some(to.server.to_owned()),
                 Some(to.port.to_string()),
-                Some(to.user.clone()),
-                to.database.clone(),
+                Some(to.user.to_owned()),
+                to.database.map(str::to_owned),
             ]
             .into_iter()
             .flatten()
@@ -92,16 +168,15 @@ pub(crate) fn plan(tool: &str, to: &ConnectionView, berth: &str) -> Result<Plan>
         "sqlcmd" => {
             let database = to
                 .database
-                .as_deref()
                 .map(|d| format!(" -d {}", sh(d)))
                 .unwrap_or_default();
             Ok(Plan::Terminal(format!(
                 "SQLCMDPASSWORD=\"$({} connection {} --login {} --password)\" exec sqlcmd -S {} -U {}{database} -C",
                 sh(berth),
                 sh(&name),
-                sh(&to.user),
+                sh(to.user),
                 sh(&format!("tcp:{},{}", to.server, to.port)),
-                sh(&to.user),
+                sh(to.user),
             )))
         }
         "berth" => Ok(Plan::Terminal(format!(
@@ -113,16 +188,31 @@ pub(crate) fn plan(tool: &str, to: &ConnectionView, berth: &str) -> Result<Plan>
     }
 }
 
+/// The same for somebody who does it by hand: a line for their shell, or what to paste.
+///
+/// # Errors
+/// As [`plan`].
+pub fn by_hand(tool: &str, to: &To<'_>) -> Result<String> {
+    Ok(match plan(tool, to, "berth")? {
+        Plan::Address(address) => format!("open {}", sh(&address)),
+        Plan::Program(program, words) => std::iter::once(program.to_owned())
+            .chain(words.iter().map(|w| sh(w)))
+            .collect::<Vec<_>>()
+            .join(" "),
+        Plan::Terminal(script) => script.replacen("exec ", "", 1),
+        Plan::Paste(text) => text,
+    })
+}
+
 /// Percent-encoded two times.
 fn twice(text: &str) -> String {
     percent_encoded(&percent_encoded(text))
 }
 
 /// What DataGrip and Rider import from the clipboard.
-fn data_source(to: &ConnectionView, name: &str) -> String {
+fn data_source(to: &To<'_>, name: &str) -> String {
     let database = to
         .database
-        .as_deref()
         .map(|d| format!(";databaseName={{{}}}", d.replace('}', "}}")))
         .unwrap_or_default();
     let url = format!(
@@ -134,7 +224,7 @@ fn data_source(to: &ConnectionView, name: &str) -> String {
         line = name.replace(['\r', '\n'], " "),
         name = xml(name),
         url = xml(&url),
-        user = xml(&to.user),
+        user = xml(to.user),
     )
 }
 
@@ -150,34 +240,27 @@ fn xml(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const TOOLS: [&str; 7] = [
-        "vscode",
-        "dbeaver",
-        "datagrip",
-        "tableplus",
-        "beekeeper",
-        "sqlcmd",
-        "berth",
-    ];
-
-    fn view(user: &str, database: Option<&str>) -> ConnectionView {
-        serde_json::from_value(serde_json::json!({
-            "name": "orders", "host": "winhost", "format": "adonet", "masked": "…Password=\"••••\"…",
-            "server": "127.0.0.1", "port": 14330, "user": user, "database": database,
-            "carrier": null, "pieces": [], "explained": [], "tls": "", "password_on_stdin": false
-        }))
-        .expect("the shape of the table")
+    fn to<'a>(user: &'a str, database: Option<&'a str>) -> To<'a> {
+        To {
+            host: "winhost",
+            name: "orders",
+            server: "127.0.0.1",
+            port: 14330,
+            user,
+            database,
+        }
     }
 
     #[test]
     fn every_program_gets_what_it_needs_to_connect_and_no_more() {
-        for tool in TOOLS {
-            let plan = plan(
-                tool,
-                &view("shop_app", Some("shop")),
-                "/usr/local/bin/berth",
-            )
-            .expect(tool);
+        for Tool { id: tool, .. } in TOOLS {
+            let plan =
+                plan(tool, &to("shop_app", Some("shop")), "/usr/local/bin/berth").expect(tool);
+            let hand = by_hand(tool, &to("shop_app", Some("shop"))).expect(tool);
+            assert!(
+                hand.contains("orders") || hand.contains("14330"),
+                "{tool}: {hand}"
+            );
             let text = format!("{plan:?}");
             assert!(
                 text.contains("orders") || text.contains("14330"),
@@ -188,12 +271,12 @@ mod tests {
                 "{tool} was given a masked string: {text}"
             );
         }
-        assert!(plan("emacs", &view("sa", None), "berth").is_err());
+        assert!(plan("emacs", &to("sa", None), "berth").is_err());
     }
 
     #[test]
     fn odd_names_stay_values() {
-        let odd = view("a'b;&\"%|", Some("x<y>&'$(id)\""));
+        let odd = to("a'b;&\"%|", Some("x<y>&'$(id)\""));
         let Ok(Plan::Terminal(script)) = plan("sqlcmd", &odd, "/a b/berth") else {
             panic!("a script")
         };
