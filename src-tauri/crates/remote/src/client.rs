@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -26,6 +26,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Facts {
     why_closed: Mutex<Option<String>>,
+    /// Whether the host said that it ends the connection, instead of just being gone.
+    pub(crate) dismissed: AtomicBool,
     /// Why the host's key was refused.
     refusal: Mutex<Option<Error>>,
     pub(crate) fingerprint: OnceLock<String>,
@@ -187,6 +189,7 @@ impl Handler for Watcher {
     ) -> Result<(), Self::Error> {
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
+                self.facts.dismissed.store(true, Ordering::Release);
                 let said = info.message.trim();
                 self.facts.ended(if said.is_empty() {
                     "the host ended it".to_owned()

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -71,6 +71,9 @@ const MOST_KEYS: usize = 5;
 
 /// Keys that are offered at most otherwise: the server counts, as it does for `ssh`.
 const MOST_KEYS_ALONE: usize = 32;
+
+/// How long the end of a connection may take to be told whole: what the host said last comes just before it.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Rounds of questions that a server may ask before it is given up.
 const MOST_ROUNDS: usize = 8;
@@ -211,7 +214,7 @@ pub(crate) async fn sign_in(
                 partial,
             } => {
                 if facts.closed.is_cancelled() || left.is_empty() && handle.is_closed() {
-                    return Err(ended(address, facts, &tried, &way));
+                    return Err(ended(address, facts, &tried, &way).await);
                 }
                 if partial {
                     result.password |= uses_password(&attempt, &way);
@@ -233,7 +236,7 @@ pub(crate) async fn sign_in(
             }
         }
         if handle.is_closed() {
-            return Err(ended(address, facts, &tried, ""));
+            return Err(ended(address, facts, &tried, "").await);
         }
     }
     Err(refused(
@@ -719,12 +722,20 @@ fn slow(address: &Address, way: &str) -> Error {
 }
 
 /// The host ended the connection in the middle of signing in.
-fn ended(address: &Address, facts: &Facts, tried: &[String], last: &str) -> Error {
+/// The connection ended before the host let us in. A host that is done with us says so, or has refused something before;
+/// any other end is the network's, and may be better the next time.
+async fn ended(address: &Address, facts: &Facts, tried: &[String], last: &str) -> Error {
+    let _ = timeout(GOODBYE, facts.closed.cancelled()).await;
     let why = facts
         .why_closed()
         .unwrap_or_else(|| reason_text(&russh::Error::Disconnect));
+    let code = if tried.is_empty() && !facts.dismissed.load(Ordering::Acquire) {
+        Code::Unreachable
+    } else {
+        Code::SignInRefused
+    };
     let mut error = Error::new(
-        Code::SignInRefused,
+        code,
         format!(
             "`{}` ended the connection while signing in as `{}`",
             address.place(),

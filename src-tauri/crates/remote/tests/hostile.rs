@@ -286,6 +286,55 @@ async fn too_many_wrong_keys_end_with_what_to_do() {
     assert!(e.contains("wrong0") || e.contains("IdentitiesOnly"), "{e}");
 }
 
+/// Hands on what a server says until it has said so many bytes, then is gone as a network is.
+async fn cut_after(server: u16, bytes: u64) -> u16 {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = tokio::net::TcpStream::connect(("127.0.0.1", server))
+                .await
+                .unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (from_server, mut to_server) = server.into_split();
+            let upwards = tokio::spawn(async move {
+                let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+            });
+            let _ = tokio::io::copy(&mut from_server.take(bytes), &mut to_client).await;
+            upwards.abort();
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_cut_while_signing_in_is_no_refusal() {
+    let Some(sshd) = Sshd::start("MaxStartups 200") else {
+        return;
+    };
+    let mut answers = 0;
+    for bytes in (0..4000).step_by(53) {
+        let port = cut_after(sshd.port, bytes).await;
+        let mut address = sshd.address();
+        address.port = port;
+        let mut known = sshd.known();
+        let own = sshd.at("cut_known_hosts");
+        let key = fs::read_to_string(sshd.at("host_ed25519.pub")).unwrap();
+        fs::write(&own, format!("[127.0.0.1]:{port} {key}")).unwrap();
+        known.read_only = vec![own];
+        match Session::connect(&address, &sshd.by_key(), &known, Lane::Control).await {
+            Ok(_) => answers += 1,
+            Err(e) => assert!(
+                matches!(e.code(), Code::Unreachable | Code::TimedOut),
+                "after {bytes} bytes: a refusal is not tried again, and what waits for the host would give up: {e:?}"
+            ),
+        }
+    }
+    assert!(answers > 0, "some cut comes after the sign-in");
+}
+
 #[tokio::test]
 async fn a_locked_key_that_the_host_does_not_want_asks_for_no_passphrase() {
     let Some(sshd) = Sshd::start("") else { return };
