@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use berth_core::{Secret, secret::ExposeSecret};
-use berth_practice::{Practice, Settings};
+use berth_practice::{Machine, Practice, Settings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -12,6 +12,7 @@ pub struct PracticeHost {
     practice: Option<Practice>,
     /// Its own for life, as a machine's is: strings and settings name it.
     port: u16,
+    machine: Machine,
     runtime: Option<Runtime>,
     folder: TempDir,
 }
@@ -29,6 +30,15 @@ impl PracticeHost {
     /// When it does not start.
     #[must_use]
     pub fn with(faults: &[&str]) -> Self {
+        Self::playing("ready", faults)
+    }
+
+    /// Starts one that plays this machine, named as `berth practice serve --machine` names it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn playing(machine: &str, faults: &[&str]) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("practice")
             .tempdir()
@@ -37,6 +47,7 @@ impl PracticeHost {
         let mut host = Self {
             practice: None,
             port: 0,
+            machine: machine.parse().expect("the practice host plays it"),
             runtime: Some(runtime),
             folder,
         };
@@ -104,6 +115,7 @@ impl PracticeHost {
         let settings = Settings {
             dir: self.folder.path().join("machine"),
             ssh_port,
+            machine: self.machine,
             faults: faults
                 .iter()
                 .map(|fault| fault.parse().expect("the practice host knows this fault"))

@@ -728,6 +728,98 @@ pub struct Started {
     pub operation: String,
 }
 
+/// A machine that is to become a container host.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostPrepare {
+    /// A known host.
+    pub name: String,
+    /// Steps to leave out: `sshd`, `firewall`, `key`.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// The caller's `SSH_AUTH_SOCK`.
+    #[serde(default)]
+    pub ssh_agent: Option<String>,
+}
+
+/// What preparing a machine would do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PreparePlan {
+    /// The host.
+    pub host: String,
+    /// Its Windows, with its build.
+    pub machine: String,
+    /// Why nothing can be done; empty where something can.
+    pub refusals: Vec<PrepareRefusal>,
+    /// Every step in order, those that are done already too.
+    pub steps: Vec<PrepareStep>,
+    /// What should be known before agreeing.
+    pub notes: Vec<String>,
+    /// About how long all that is to do takes.
+    pub seconds: u32,
+    /// Whether nothing is left to do.
+    pub done: bool,
+}
+
+/// Why a machine cannot become a container host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PrepareRefusal {
+    /// The reason.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PrepareStep {
+    /// Stable name.
+    pub id: String,
+    /// What it is.
+    pub title: String,
+    /// What is there now.
+    pub is: String,
+    /// What should be.
+    pub should: String,
+    /// Why.
+    pub why: String,
+    /// Whether there is something to do.
+    pub to_do: bool,
+    /// About how long it takes.
+    pub seconds: u32,
+    /// Whether the machine restarts.
+    pub restarts: bool,
+}
+
+/// What is wrong with a machine as a container host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct HostDoctor {
+    /// The host.
+    pub host: String,
+    /// Its Windows, with its build.
+    pub machine: String,
+    /// What was found; empty where nothing is wrong.
+    pub ills: Vec<Ill>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Ill {
+    /// Stable name.
+    pub id: String,
+    /// What is wrong.
+    pub what: String,
+    /// What helps.
+    pub repair: String,
+    /// Whether preparing the host again repairs it.
+    pub by_prepare: bool,
+}
+
 /// An operation by id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

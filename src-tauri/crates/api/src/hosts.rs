@@ -120,8 +120,21 @@ pub(crate) async fn add(
             .can_answer
             .then(|| Arc::new(Caller::new(berth, call)) as Arc<dyn Ask>),
     };
-    let reached = reach(berth, &record, &address, way_in, None).await?;
-    note(&mut record, &reached);
+    let reached = match reach(berth, &record, &address, way_in, None).await {
+        Ok(reached) => {
+            note(&mut record, &reached);
+            Some(reached)
+        }
+        // A machine that becomes a host later: `host.prepare`.
+        Err(e) if e.get_detail(BARE).is_some() => {
+            record.os = Some(Os::Windows.as_str().to_owned());
+            record.sign_in = e.get_detail("sign_in").map(str::to_owned);
+            record.password = Some(e.get_detail("used_password") == Some("true"));
+            record.host_key = e.get_detail("host_key").map(str::to_owned);
+            None
+        }
+        Err(e) => return Err(e),
+    };
     record.passphrase = passphrase.is_some();
     // Secrets first: a host whose password is lost could not be reached again.
     for (kind, secret) in [("password", password), ("passphrase", passphrase)] {
@@ -154,7 +167,9 @@ pub(crate) async fn add(
             })
         })
         .await?;
-    berth.links.put(berth, &record.name, Arc::new(reached.link));
+    if let Some(reached) = reached {
+        berth.links.put(berth, &record.name, Arc::new(reached.link));
+    }
     Ok(view(berth, &record, &hosts))
 }
 
@@ -518,11 +533,38 @@ pub(crate) async fn climb(
     for (name, value) in failure.details() {
         error = error.detail(name.clone(), value.clone());
     }
+    if windows && has_no_engine(&session).await {
+        let way = session.sign_in_way();
+        return Err(error
+            .detail(BARE, "yes")
+            .detail("sign_in", if way.starts_with("password") { "password" } else { way })
+            .detail("used_password", session.used_password().to_string())
+            .detail("host_key", session.host_key_fingerprint())
+            .hint(format!("`berth host prepare {host} --plan` says what it takes to make this Windows machine a container host")));
+    }
     Err(error.hint(match (failure.what_to_do(), windows) {
         (Some(hint), _) => hint.to_owned(),
         (None, true) => "The machine needs a Docker engine for Windows containers that listens on 127.0.0.1:2375 or is reached by `docker system dial-stdio`".to_owned(),
         (None, false) => "Is Docker installed and running there, and may this user open its socket? Another socket is named by `ssh://user@host/path/to/docker.sock`".to_owned(),
     }))
+}
+
+/// The detail of an error that says: a Windows machine without an engine.
+const BARE: &str = "bare_windows";
+
+/// Whether a Windows machine has neither the engine's programs nor its service.
+async fn has_no_engine(session: &Session) -> bool {
+    let limits = berth_remote::ExecLimits::default();
+    session
+        .powershell(berth_core::powershell::PROBE, None, limits)
+        .await
+        .is_ok_and(|probe| {
+            probe.get("build").is_some_and(serde_json::Value::is_u64)
+                && probe.get("dockerd").is_none_or(serde_json::Value::is_null)
+                && probe
+                    .pointer("/services/docker")
+                    .is_none_or(serde_json::Value::is_null)
+        })
 }
 
 pub(crate) fn note(record: &mut HostRecord, reached: &Reached) {
@@ -634,6 +676,12 @@ pub(crate) fn view(berth: &Berth, record: &HostRecord, hosts: &Hosts) -> dto::Ho
 
 /// What a user should know of the way to a host before they put data there.
 fn warning(record: &HostRecord) -> Option<String> {
+    if record.route.is_none() && record.os.as_deref() == Some(Os::Windows.as_str()) {
+        return Some(format!(
+            "It has no container engine yet: `berth host prepare {}` makes it a container host",
+            record.name
+        ));
+    }
     match Address::parse(&record.address).ok()? {
         Address::Tcp { host, .. } if !berth_remote::is_loopback(&host) => Some(format!(
             "Instances there publish their port on `{host}`: whoever reaches that machine reaches them, and nothing tells a client that the server is yours. Over SSH they stay closed"

@@ -36,6 +36,7 @@ mod make;
 pub mod operations;
 mod passwords;
 mod practice;
+mod prepare;
 pub mod query;
 mod questions;
 mod ready;

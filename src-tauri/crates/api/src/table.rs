@@ -138,7 +138,7 @@ macro_rules! commands {
             match name {
                 $($name => {
                     // An operation can be started again by what started it. Nothing in a body is a secret.
-                    let again = name.starts_with("instance.").then(|| body.clone());
+                    let again = (name.starts_with("instance.") || name.ends_with("prepare")).then(|| body.clone());
                     let request: $request = serde_json::from_value(body)
                         .map_err(|e| Error::usage(format!("The request `{}` cannot be read", $name)).because(e.to_string()))?;
                     let response: $response = Box::pin($handler(berth, request, call)).await?;
@@ -175,6 +175,14 @@ commands! {
     "host.events" HostEvents(dto::HostEvents) streams dto::HostEvent, gives dto::Nothing => crate::resume::host_events;
     /// Makes a host the default.
     "host.use" HostUse(dto::HostName) streams dto::Nothing, gives dto::HostView => crate::hosts::make_default;
+    /// What preparing a Windows machine as a container host would do, and why; changes nothing.
+    "host.plan" HostPlan(dto::HostPrepare) streams dto::Nothing, gives dto::PreparePlan => crate::prepare::plan;
+    /// Starts the operation that prepares a Windows machine as a container host.
+    "host.prepare" HostPrepare(dto::HostPrepare) streams dto::Nothing, gives dto::Started => crate::prepare::start;
+    /// Starts the operation that takes back what preparing changed, and only that.
+    "host.unprepare" HostUnprepare(dto::HostPrepare) streams dto::Nothing, gives dto::Started => crate::prepare::undo;
+    /// What is wrong with a Windows machine as a container host, and what helps; changes nothing.
+    "host.doctor" HostDoctor(dto::HostPrepare) streams dto::Nothing, gives dto::HostDoctor => crate::prepare::doctor;
     /// Forgets a host; refuses while instances are there.
     "host.remove" HostRemove(dto::HostRemove) streams dto::Nothing, gives dto::Nothing => crate::hosts::remove;
     /// Starts the operation that makes or starts an instance.

@@ -270,6 +270,40 @@ pub(crate) enum Host {
         #[command(flatten)]
         json: Json,
     },
+    /// Make a Windows machine a container host: shows the plan, asks, and goes on where an earlier try broke off
+    Prepare {
+        /// A host that was added
+        name: String,
+        /// Only show what would be done
+        #[arg(long)]
+        plan: bool,
+        /// Agree to the plan beforehand
+        #[arg(long, conflicts_with = "plan")]
+        yes: bool,
+        /// Leave this step out: sshd, firewall or key
+        #[arg(long, value_name = "STEP")]
+        without: Vec<String>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Say what is wrong with a Windows machine as a container host
+    Doctor {
+        /// A host that was added
+        name: String,
+        /// Repair what preparing it again repairs
+        #[arg(long)]
+        repair: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Take back what `prepare` changed on a machine, and only that
+    Unprepare {
+        /// A host that was added
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// List the hosts as they are known
     List {
         #[command(flatten)]

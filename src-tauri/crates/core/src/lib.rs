@@ -29,6 +29,7 @@ pub mod open_in;
 pub mod password;
 pub mod port;
 pub mod powershell;
+pub mod prepare;
 pub mod reach;
 pub mod readiness;
 pub mod recipe;

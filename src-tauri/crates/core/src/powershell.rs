@@ -28,6 +28,14 @@ use crate::{Error, Result};
 /// What Berth asks a Windows host before it uses it. Changes nothing.
 pub const PROBE: &str = include_str!("../../../../installers/windows/probe.ps1");
 
+/// What makes a Windows machine a container host, step by step. Travels by [`LOADER`].
+pub const PREPARE: &str = include_str!("../../../../installers/windows/prepare.ps1");
+
+/// Runs a script of any length: it comes in by the standard input, with what it is given
+/// ([`loaded`]). The script finds `$given`, and its own text in `$itself`.
+pub const LOADER: &str =
+    "$itself=$given.script;$given=$given.given;& ([ScriptBlock]::Create($itself))";
+
 /// The longest command in characters. cmd refuses more than 8191 in a line, of which its
 /// own call (`"C:\Windows\system32\cmd.exe" /c "…"`) takes some.
 pub const MAX_COMMAND: usize = 8100;
@@ -46,7 +54,7 @@ const CALL: &str = "powershell -NoProfile -NonInteractive -ExecutionPolicy Bypas
 const HEAD: &str = "$ProgressPreference='SilentlyContinue';$WarningPreference='SilentlyContinue';$ErrorActionPreference='Stop'
 try{[Console]::OutputEncoding=New-Object Text.UTF8Encoding $false}catch{}
 ";
-const GIVEN: &str = "$given=($input|Out-String)|ConvertFrom-Json
+const GIVEN: &str = "$given=(@($input)-join\"`n\")|ConvertFrom-Json
 ";
 const OPEN: &str = "try{$r=&{
 ";
@@ -153,6 +161,20 @@ pub fn script_of(command: &str) -> Option<String> {
 #[must_use]
 pub fn input_line(value: &Value) -> String {
     format!("{}\n", ascii(&value.to_string()))
+}
+
+/// The input of [`LOADER`]: a script and what it is given.
+#[must_use]
+pub fn loaded(script: &str, given: &Value) -> Value {
+    serde_json::json!({ "script": compact(script), "given": given })
+}
+
+/// Reads what [`loaded`] made from a command's standard input, for those who play a host.
+#[must_use]
+pub fn read_loaded(input: &[u8]) -> Option<(String, Value)> {
+    let value: Value = serde_json::from_slice(input).ok()?;
+    let script = value.get("script")?.as_str()?.to_owned();
+    Some((script, value.get("given").cloned().unwrap_or(Value::Null)))
 }
 
 /// The line that a script's answer makes, for those who play a host.

@@ -403,6 +403,16 @@ impl Session {
         powershell::answer(&output.stdout, &output.stderr, output.status)
     }
 
+    /// Runs a script of any length, which travels by the standard input with what it is given.
+    ///
+    /// # Errors
+    /// As [`Session::powershell`].
+    pub async fn script(&self, script: &str, given: &Value, limits: ExecLimits) -> Result<Value> {
+        let input = powershell::loaded(script, given);
+        self.powershell(powershell::LOADER, Some(&input), limits)
+            .await
+    }
+
     /// Whether the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -642,6 +642,23 @@ findings: Array<Finding>,
 works: boolean, };
 
 /**
+ * What is wrong with a machine as a container host.
+ */
+export type HostDoctor = { 
+/**
+ * The host.
+ */
+host: string, 
+/**
+ * Its Windows, with its build.
+ */
+machine: string, 
+/**
+ * What was found; empty where nothing is wrong.
+ */
+ills: Array<Ill>, };
+
+/**
  * Something that happened on a host.
  */
 export type HostEvent = { 
@@ -743,6 +760,23 @@ export type HostName = {
 name: string, 
 /**
  * The socket of the caller's SSH agent.
+ */
+ssh_agent: string | null, };
+
+/**
+ * A machine that is to become a container host.
+ */
+export type HostPrepare = { 
+/**
+ * A known host.
+ */
+name: string, 
+/**
+ * Steps to leave out: `sshd`, `firewall`, `key`.
+ */
+without: Array<string>, 
+/**
+ * The caller's `SSH_AUTH_SOCK`.
  */
 ssh_agent: string | null, };
 
@@ -869,6 +903,27 @@ reach_since: string | null,
  * Why it is unreachable.
  */
 reach_cause: string | null, };
+
+/**
+ * One thing that is wrong.
+ */
+export type Ill = { 
+/**
+ * Stable name.
+ */
+id: string, 
+/**
+ * What is wrong.
+ */
+what: string, 
+/**
+ * What helps.
+ */
+repair: string, 
+/**
+ * Whether preparing the host again repairs it.
+ */
+by_prepare: boolean, };
 
 /**
  * Which instances to list.
@@ -1358,6 +1413,89 @@ part: string | null,
 meaning: string | null, };
 
 /**
+ * What preparing a machine would do.
+ */
+export type PreparePlan = { 
+/**
+ * The host.
+ */
+host: string, 
+/**
+ * Its Windows, with its build.
+ */
+machine: string, 
+/**
+ * Why nothing can be done; empty where something can.
+ */
+refusals: Array<PrepareRefusal>, 
+/**
+ * Every step in order, those that are done already too.
+ */
+steps: Array<PrepareStep>, 
+/**
+ * What should be known before agreeing.
+ */
+notes: Array<string>, 
+/**
+ * About how long all that is to do takes.
+ */
+seconds: number, 
+/**
+ * Whether nothing is left to do.
+ */
+done: boolean, };
+
+/**
+ * Why a machine cannot become a container host.
+ */
+export type PrepareRefusal = { 
+/**
+ * The reason.
+ */
+why: string, 
+/**
+ * What to do.
+ */
+hint: string, };
+
+/**
+ * One step of a plan.
+ */
+export type PrepareStep = { 
+/**
+ * Stable name.
+ */
+id: string, 
+/**
+ * What it is.
+ */
+title: string, 
+/**
+ * What is there now.
+ */
+is: string, 
+/**
+ * What should be.
+ */
+should: string, 
+/**
+ * Why.
+ */
+why: string, 
+/**
+ * Whether there is something to do.
+ */
+to_do: boolean, 
+/**
+ * About how long it takes.
+ */
+seconds: number, 
+/**
+ * Whether the machine restarts.
+ */
+restarts: boolean, };
+
+/**
  * One line of a question.
  */
 export type Prompt = { 
@@ -1645,6 +1783,10 @@ export interface Commands {
   "host.suggest": { request: HostSuggest; item: Nothing; response: Array<HostSuggestion> };
   "host.events": { request: HostEvents; item: HostEvent; response: Nothing };
   "host.use": { request: HostName; item: Nothing; response: HostView };
+  "host.plan": { request: HostPrepare; item: Nothing; response: PreparePlan };
+  "host.prepare": { request: HostPrepare; item: Nothing; response: Started };
+  "host.unprepare": { request: HostPrepare; item: Nothing; response: Started };
+  "host.doctor": { request: HostPrepare; item: Nothing; response: HostDoctor };
   "host.remove": { request: HostRemove; item: Nothing; response: Nothing };
   "instance.up": { request: Up; item: Nothing; response: Started };
   "instance.list": { request: InstanceList; item: Nothing; response: Instances };

@@ -1,5 +1,7 @@
 //! `berth host …`
 
+mod prepare;
+
 use std::collections::BTreeMap;
 
 use berth_api::{dto, table};
@@ -73,6 +75,8 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             let view = add(session, request, secrets).await?;
             if as_json.json {
                 out(json(&view)?);
+            } else if view.route.is_none() {
+                out(format!("{} is added", view.name));
             } else {
                 out(format!(
                     "{} is ready: {} containers by {}",
@@ -89,6 +93,19 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             }
             Ok(0)
         }
+        Host::Prepare {
+            name,
+            plan,
+            yes,
+            without,
+            json: as_json,
+        } => prepare::prepare(session, name, without, plan, yes, as_json.json).await,
+        Host::Doctor {
+            name,
+            repair,
+            json: as_json,
+        } => prepare::doctor(session, name, repair, as_json.json).await,
+        Host::Unprepare { name, yes } => prepare::unprepare(session, name, yes).await,
         Host::List { json: as_json } => {
             let hosts = session
                 .call::<table::HostList>(&dto::Nothing {})

@@ -59,6 +59,14 @@ pub enum Fault {
     WrongHostKey,
     /// `expired-certificate`: the engine's certificate on its TLS door is over.
     ExpiredCertificate,
+    /// `never-back`: a restart of the machine never ends.
+    NeverBack,
+    /// `feature-fails`: Windows cannot add its Containers feature.
+    FeatureFails,
+    /// `wrong-signature`: the engine that is downloaded is not its publisher's.
+    WrongSignature,
+    /// `no-network`: the engine's network cannot be made.
+    NoNetwork,
 }
 
 /// Why a start fails.
@@ -160,7 +168,7 @@ impl Cause {
 }
 
 /// What there is, as a hint says it.
-const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key` and `expired-certificate`";
+const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key`, `expired-certificate`, `never-back`, `feature-fails`, `wrong-signature` and `no-network`";
 
 impl FromStr for Fault {
     type Err = Error;
@@ -223,6 +231,10 @@ impl FromStr for Fault {
             },
             "wrong-host-key" => plain(Self::WrongHostKey),
             "expired-certificate" => plain(Self::ExpiredCertificate),
+            "never-back" => plain(Self::NeverBack),
+            "feature-fails" => plain(Self::FeatureFails),
+            "wrong-signature" => plain(Self::WrongSignature),
+            "no-network" => plain(Self::NoNetwork),
             _ => Err(Error::usage(format!(
                 "The practice host has no fault `{}`",
                 name.escape_debug()

@@ -21,6 +21,7 @@ pub mod refusal;
 pub mod state;
 pub mod tail;
 pub mod volume;
+pub mod windows;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -56,6 +57,12 @@ pub enum Machine {
     /// A Windows Server 2022 that Berth has prepared, with one SQL Server image built.
     #[default]
     Ready,
+    /// A Windows Server 2019 as it comes from its installation, reached by SSH.
+    Bare2019,
+    /// The same, Windows Server 2022.
+    Bare2022,
+    /// The same, Windows Server 2025.
+    Bare2025,
 }
 
 impl Machine {
@@ -64,6 +71,20 @@ impl Machine {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::Bare2019 => "bare-2019",
+            Self::Bare2022 => "bare-2022",
+            Self::Bare2025 => "bare-2025",
+        }
+    }
+
+    /// Its Windows when it is new.
+    fn world(self) -> windows::World {
+        use windows::World;
+        match self {
+            Self::Ready => World::prepared(20348, "Windows Server 2022 Datacenter", "20.10.27"),
+            Self::Bare2019 => World::bare(17763, "Windows Server 2019 Datacenter"),
+            Self::Bare2022 => World::bare(20348, "Windows Server 2022 Datacenter"),
+            Self::Bare2025 => World::bare(26100, "Windows Server 2025 Datacenter"),
         }
     }
 }
@@ -74,11 +95,14 @@ impl FromStr for Machine {
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "ready" => Ok(Self::Ready),
+            "bare-2019" => Ok(Self::Bare2019),
+            "bare-2022" => Ok(Self::Bare2022),
+            "bare-2025" => Ok(Self::Bare2025),
             _ => Err(Error::usage(format!(
                 "The practice host cannot play the machine `{}`",
                 text.escape_debug()
             ))
-            .hint("It plays `ready`")),
+            .hint("It plays `ready`, `bare-2019`, `bare-2022` and `bare-2025`")),
         }
     }
 }
@@ -120,6 +144,7 @@ pub struct Model {
     open_data: Arc<Mutex<HashSet<PathBuf>>>,
     tasks: TaskTracker,
     down: CancellationToken,
+    windows: windows::Windows,
 }
 
 /// Takes a lock that nobody holds across a wait; what a panic left behind is still a whole value.
@@ -143,7 +168,7 @@ impl Model {
     /// The folder cannot be used, or is of a newer Berth or of another machine.
     pub async fn boot(dir: &Path, machine: Machine, faults: Vec<Fault>) -> Result<Arc<Self>> {
         let folder = dir.to_path_buf();
-        let (state, identity, live, faults) =
+        let (state, identity, live, faults, windows) =
             blocking(move || open(&folder, machine, faults)).await?;
         let booted = Clock::of(&faults).now();
         let model = Arc::new(Self {
@@ -161,6 +186,7 @@ impl Model {
             open_data: Arc::default(),
             tasks: TaskTracker::new(),
             down: CancellationToken::new(),
+            windows,
         });
         model.start_after_boot().await?;
         Ok(model)
@@ -191,6 +217,35 @@ impl Model {
         &self.faults
     }
 
+    /// The machine as Windows.
+    pub fn windows(&self) -> &windows::Windows {
+        &self.windows
+    }
+
+    /// Whether the engine answers; each call counts as a request when `counted`.
+    pub fn engine_up(&self, counted: bool) -> bool {
+        self.windows.read(windows::World::engine_runs) && self.faults.engine_up(counted)
+    }
+
+    /// Restarts the machine: every connection ends, and what Windows starts by itself comes back.
+    pub fn restart(self: &Arc<Self>) {
+        let model = Arc::clone(self);
+        self.tasks.spawn(async move {
+            for live in lock(&model.live).values() {
+                live.power_off();
+            }
+            tokio::select! {
+                () = model.windows.restart(&model.faults) => {}
+                () = model.down.cancelled() => return,
+            }
+            if model.engine_up(false)
+                && let Err(e) = model.start_after_boot().await
+            {
+                tracing::warn!("containers were not started after the restart: {e}");
+            }
+        });
+    }
+
     /// Who it is and who may sign in.
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -218,21 +273,24 @@ impl Model {
 
     /// What the operating system says of itself.
     pub fn facts(&self) -> Facts {
-        match self.machine {
-            Machine::Ready => Facts {
-                product: "Windows Server 2022 Datacenter",
-                edition: "ServerDatacenter",
-                display_version: "21H2",
-                build: 20348,
-                revision: 4297,
-                cpus: 4,
-                memory_mb: 16_384,
-                free_memory_mb: 11_906,
-                disk_mb: 129_434,
-                free_disk_mb: 90_317,
-                computer: "PRACTICE",
-                engine: "20.10.27",
-            },
+        let (product, display_version, build) = match self.machine {
+            Machine::Bare2019 => ("Windows Server 2019 Datacenter", "1809", 17763),
+            Machine::Ready | Machine::Bare2022 => ("Windows Server 2022 Datacenter", "21H2", 20348),
+            Machine::Bare2025 => ("Windows Server 2025 Datacenter", "24H2", 26100),
+        };
+        Facts {
+            product,
+            edition: "ServerDatacenter",
+            display_version,
+            build,
+            revision: 4297,
+            cpus: 4,
+            memory_mb: 16_384,
+            free_memory_mb: 11_906,
+            disk_mb: 129_434,
+            free_disk_mb: 90_317,
+            computer: "PRACTICE",
+            engine: "20.10.27",
         }
     }
 
@@ -282,7 +340,13 @@ fn open(
     dir: &Path,
     machine: Machine,
     asked: Vec<Fault>,
-) -> Result<(State, Identity, HashMap<String, Arc<Live>>, Arc<Faults>)> {
+) -> Result<(
+    State,
+    Identity,
+    HashMap<String, Arc<Live>>,
+    Arc<Faults>,
+    windows::Windows,
+)> {
     make_folder(dir)?;
     // Read before anything is written: a folder of a newer Berth must stay as it is.
     let state = match State::load(dir)? {
@@ -318,7 +382,8 @@ fn open(
             Arc::new(Live::open(&container_folder(dir, id), Clock::of(&faults))?),
         );
     }
-    Ok((state, identity, live, faults))
+    let windows = windows::Windows::open(dir, machine)?;
+    Ok((state, identity, live, faults, windows))
 }
 
 fn new_state(machine: Machine) -> Result<State> {
@@ -329,7 +394,10 @@ fn new_state(machine: Machine) -> Result<State> {
         engine_id: uuid::Uuid::new_v4().to_string(),
         addresses_given: 0,
         containers: BTreeMap::new(),
-        images: [(ready.id.clone(), ready)].into(),
+        images: match machine {
+            Machine::Ready => [(ready.id.clone(), ready)].into(),
+            _ => BTreeMap::new(),
+        },
         volumes: BTreeMap::new(),
     })
 }

@@ -48,7 +48,7 @@ pub async fn serve(model: Arc<Model>, stream: Box<dyn ByteStream>) {
             if request.uri().path() == FAULTS {
                 return Ok(faults(&model, request).await);
             }
-            if !model.faults().engine_up(true) {
+            if !model.engine_up(true) {
                 return Err(std::io::Error::other("the engine is gone"));
             }
             if model.faults().engine_hangs() {

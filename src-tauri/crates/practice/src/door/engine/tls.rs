@@ -199,7 +199,7 @@ pub(crate) async fn serve(model: Arc<Model>, acceptor: TlsAcceptor, listener: Tc
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             continue;
         };
-        if !model.faults().engine_up(false) {
+        if !model.engine_up(false) {
             continue;
         }
         let (model, acceptor) = (Arc::clone(&model), acceptor.clone());

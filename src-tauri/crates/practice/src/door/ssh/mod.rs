@@ -66,6 +66,9 @@ pub(crate) async fn serve(model: Arc<Model>, listener: TcpListener) {
                 continue;
             }
         };
+        if *model.windows().away().borrow() {
+            continue;
+        }
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             continue;
         };
@@ -139,10 +142,15 @@ async fn connection(
         }
     };
     tokio::pin!(running);
+    let mut away = model.windows().away();
+    let restarts = async {
+        let _ = away.wait_for(|away| *away).await;
+    };
     tokio::select! {
         result = &mut running => return result,
         // Without a word, as a network does.
         () = cut.cancelled() => return Ok(()),
+        () = restarts => bye("The host restarts").await,
         () = too_long => bye("Login timeout").await,
         () = model.down().cancelled() => bye("The host is shutting down").await,
     }

@@ -197,8 +197,12 @@ impl Handler for Connection {
         let (far, near) = pipe();
         let model = Arc::clone(&self.model);
         let here = matches!(host, "127.0.0.1" | "localhost");
-        let engine_port = here && port == 2375;
-        let inside = if engine_port && model.faults().engine_up(false) {
+        let engine_port = here
+            && port == 2375
+            && model
+                .windows()
+                .read(crate::machine::windows::World::listens);
+        let inside = if engine_port && model.engine_up(false) {
             tokio::spawn(engine::serve(model, Box::new(far)))
         } else if here && port == 22 {
             // The machine's own sshd, as `ssh -J` reaches it.
@@ -285,14 +289,21 @@ async fn run_session(model: Arc<Model>, mut channel: Channel<Msg>, handle: Handl
     match command::parse(&line) {
         Command::Echo(text) => answer(channel, format!("{text}\r\n").into(), Vec::new(), 0).await,
         Command::Exit(code) => answer(channel, Vec::new(), Vec::new(), code).await,
-        Command::Script(script) => match powershell::answer(&model, &script) {
-            Some(stdout) => answer(channel, stdout.into(), Vec::new(), 0).await,
-            None => {
-                let text = "the practice host does not run this: a PowerShell script that it does not know\r\n";
-                answer(channel, Vec::new(), text.into(), 1).await;
+        Command::Script(script) => {
+            let input = if powershell::takes_input(&script) {
+                input(&mut channel).await
+            } else {
+                Vec::new()
+            };
+            match powershell::answer(&model, &script, &input) {
+                Some((stdout, code)) => answer(channel, stdout.into(), Vec::new(), code).await,
+                None => {
+                    let text = "the practice host does not run this: a PowerShell script that it does not know\r\n";
+                    answer(channel, Vec::new(), text.into(), 1).await;
+                }
             }
-        },
-        Command::DialStdio if model.faults().engine_up(false) => {
+        }
+        Command::DialStdio if model.engine_up(false) => {
             let (far, near) = pipe();
             let inside = tokio::spawn(engine::serve(model, Box::new(far)));
             let (ended, write) = join(channel, near).await;
@@ -329,6 +340,22 @@ async fn transfer(model: Arc<Model>, channel: Channel<Msg>) {
         let _ = write.eof().await;
     }
     let _ = write.close().await;
+}
+
+/// What a client sends to a command until it says that there is no more; no more than is sensible.
+async fn input(channel: &mut Channel<Msg>) -> Vec<u8> {
+    const MOST: usize = 1024 * 1024;
+    let mut all = Vec::new();
+    while let Some(message) = channel.wait().await {
+        match message {
+            ChannelMsg::Data { data } if all.len() + data.len() <= MOST => {
+                all.extend_from_slice(&data);
+            }
+            ChannelMsg::Eof | ChannelMsg::Close | ChannelMsg::Data { .. } => break,
+            _ => {}
+        }
+    }
+    all
 }
 
 /// Writes a command's whole output and its exit status, and closes the channel.
