@@ -10,6 +10,7 @@ export type Sheet =
   | { kind: "settings" }
   | { kind: "activity" }
   | { kind: "data" }
+  | { kind: "adopt"; host: string; container: string }
   | { kind: "change"; name: string }
   | { kind: "resetPassword"; name: string }
   | { kind: "removeInstance"; name: string }

@@ -126,6 +126,7 @@ export const words = {
     memory: "Memory",
     data: "Data",
     dataKeep: (host: string) => `On ${host}, kept when the instance is removed`,
+    dataAdopted: (host: string) => `In its container on ${host}, which Berth did not make`,
     dataThrow: "Thrown away with the instance",
     login: "Login",
     image: "Image",
@@ -164,6 +165,19 @@ export const words = {
     text: "Programs that have the old one are refused from their next connection on: copy the string again for them. Connections that are open stay.",
     textUnknown: "Nobody here knows the old one, so the new one is set through the engine. Programs that have the old one are refused from then on.",
     button: "Give a new password",
+  },
+
+  adopt: {
+    name: "Found here",
+    about: "SQL Servers that Berth did not make",
+    menu: "Adopt…",
+    title: (name: string) => `Adopt ${name}`,
+    text: "Berth gives it a port and connection strings. Its container stays as it is: Berth never removes it, and lets it go again when you say so.",
+    password: "Password",
+    passwordHint: "Of sa. Leave it empty where the container’s own settings tell it; kept in the keychain",
+    button: "Adopt",
+    letGo: "Let go",
+    removeText: "Berth forgets it. The container and everything in it stay as they are.",
   },
 
   data: {

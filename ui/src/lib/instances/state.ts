@@ -30,4 +30,4 @@ export function hostTone(host: HostLive): Tone {
 export const editionName = (edition: string) => (edition ? edition[0]!.toUpperCase() + edition.slice(1) : "");
 
 /** Labels belong to a container for its life: to change them it is made anew around its data, which must be in a volume. */
-export const changeable = (instance: InstanceView) => instance.data === "keep" && !instance.unfinished;
+export const changeable = (instance: InstanceView) => instance.data === "keep" && !instance.unfinished && !instance.adopted;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { OperationView, Past } from "../backend";
-import { canRetry, entriesOf } from "./past";
+import { canRetry, entriesOf, told } from "./past";
 
 const operation = (id: string, more: Partial<OperationView> = {}): OperationView => ({
   id,
@@ -44,4 +44,9 @@ test("only those on one instance are shown with it", () => {
 test("only what this agent did can be done again", () => {
   const [live, old] = entriesOf([operation("b", { state: "failed" })], [past("a")], null);
   expect([canRetry(live!), canRetry(old!)], "an earlier agent took the wish with it").toEqual([true, false]);
+});
+
+test("a log says a thing once", () => {
+  const step = (kind: string) => ({ at_ms: 0, phase: "plan", kind, text: "Looking" });
+  expect(told([step("started"), step("done"), step("failed")]).map((s) => s.kind)).toEqual(["started", "failed"]);
 });

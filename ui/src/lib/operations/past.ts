@@ -50,3 +50,6 @@ export function entriesOf(operations: Iterable<OperationView>, past: readonly Pa
 }
 
 export const canRetry = (entry: Entry) => entry.live && (entry.state === "failed" || entry.state === "cancelled");
+
+/** What happened, each once: a phase that went well said it all when it began. */
+export const told = (steps: readonly PastStep[]) => steps.filter((step) => step.kind !== "done");

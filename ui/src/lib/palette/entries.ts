@@ -66,6 +66,8 @@ export function entries(w: Window, wanted = ""): Entry[] {
   for (const live of w.live.hosts.values()) {
     const name = live.host.name;
     all.push({ id: `host:${name}`, group: words.palette.hosts, title: words.palette.show(words.host.practiceName(name)), icon: "host", run: () => w.showHost(name) });
+    for (const found of live.found ?? [])
+      all.push({ id: `adopt:${found.container}`, group: words.palette.hosts, title: words.adopt.title(found.name), hint: words.host.practiceName(name), icon: "plus", run: () => (w.sheet = { kind: "adopt", host: name, container: found.container }) });
   }
   const app = words.palette.app;
   all.push(
