@@ -16,10 +16,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use berth_tests::rig::{self, Dockerd, Home, SecretService, programs, sql_image::OFFICIAL};
+use berth_tests::rig::{self, Dockerd, Home, Ran, SecretService, programs, sql_image::OFFICIAL};
 use support::{Background, keychain_items, pid_of, signal, status};
 
 const SOON: Duration = Duration::from_secs(90);
@@ -102,14 +102,23 @@ enum Before {
 const OPERATIONS: &[Operation] = &[
     Operation {
         name: "up",
-        line: &["-v", "up", "shop", "--accept-eula", "--database", "shop"],
+        line: &[
+            "-v",
+            "up",
+            "shop",
+            "--accept-eula",
+            "--database",
+            "shop",
+            "--timeout",
+            "90s",
+        ],
         before: Before::Nothing,
         phases: &["image", "credentials", "container", "ready", "password"],
         middle: "container",
     },
     Operation {
         name: "start",
-        line: &["-v", "start", "shop"],
+        line: &["-v", "start", "shop", "--timeout", "90s"],
         before: Before::Stopped,
         phases: &["plan", "container", "ready"],
         middle: "container",
@@ -130,7 +139,7 @@ const OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "set",
-        line: &["-v", "set", "shop", "--memory", "3g"],
+        line: &["-v", "set", "shop", "--memory", "3g", "--timeout", "90s"],
         before: Before::Running,
         phases: &["checkpoint", "stop", "container", "ready"],
         middle: "container",
@@ -352,7 +361,11 @@ impl World {
         match fault {
             Fault::Host => self.dockerd.start_again(),
             Fault::Image => self.dockerd.load_sql_image(),
-            Fault::Keychain => self.secrets.unlock(),
+            Fault::Keychain => {
+                self.secrets.unlock();
+                // It began anew, and the agent's session with it is gone.
+                let _ = self.home.berth(&["agent", "stop", "--force"]);
+            }
             _ => {}
         }
     }
@@ -370,18 +383,12 @@ impl World {
             "query" | "logs" | "stop" | "set" | "start" | "reset-password"
         ) {
             // The fault may have stopped or cut off what it works on, and its data must be there.
-            let up = ["up", "shop", "--accept-eula"];
-            let _ = self.home.berth_with(&up, "", SOON).ok();
+            let _ = self.patiently(&["up", "shop", "--accept-eula"]).ok();
             let rows = ["query", "shop", "SELECT n FROM kept", "--csv"];
             let kept = self.home.berth_with(&rows, "", SOON).ok();
             assert_eq!(kept.stdout, "n\n1\n", "{what}: data is lost");
         }
-        // A dead command's operation goes on with the agent; whoever asks is told so, and waits.
-        let mut ran = self.home.berth_with(&line, "", SOON);
-        let began = std::time::Instant::now();
-        while ran.code == 4 && ran.stderr.contains("being worked on") && began.elapsed() < SOON {
-            ran = self.home.berth_with(&line, "", SOON);
-        }
+        let ran = self.patiently(&line);
         let gone = operation.name == "remove" && ran.code == 3;
         assert!(
             ran.code == 0 || gone,
@@ -391,10 +398,20 @@ impl World {
         );
     }
 
+    /// A dead command's operation goes on with the agent; whoever asks is told so, and waits.
+    fn patiently(&self, line: &[&str]) -> Ran {
+        let began = Instant::now();
+        loop {
+            let ran = self.home.berth_with(line, "", LONG);
+            let busy = ran.code == 4 && ran.stderr.contains("being worked on");
+            if !busy || began.elapsed() > SOON {
+                return ran;
+            }
+        }
+    }
+
     fn nothing_is_left(&self, what: &str) {
-        let removed = self
-            .home
-            .berth_with(&["remove", "shop", "--data", "delete"], "", SOON);
+        let removed = self.patiently(&["remove", "shop", "--data", "delete"]);
         assert!([0, 3].contains(&removed.code), "{what}: {}", removed.stderr);
         let kept = self.home.berth(&["data", "list", "--json"]).ok().json();
         for data in kept["data"].as_array().unwrap() {

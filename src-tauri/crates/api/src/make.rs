@@ -212,6 +212,7 @@ pub(crate) async fn make(
                     && kept.is_none()
                 {
                     made.volume = Some(volume.clone());
+                    clear_empty(&link, volume).await?;
                     let (engine, name) = (link.engine.clone(), volume.clone());
                     let marker = labels.data_marker();
                     let there = made
@@ -354,6 +355,24 @@ pub(crate) async fn make(
         notes,
         changed: true,
     })
+}
+
+/// An engine that ends while it makes a volume leaves one without labels: what has our name, says nothing and holds nothing is
+/// taken away. What holds something, or is in use, stays.
+async fn clear_empty(link: &Link, volume: &str) -> Result<()> {
+    match link.engine.volume(volume).await {
+        Ok(there) if there.labels.is_empty() => {}
+        Ok(_) => return Ok(()),
+        Err(e) if e.code() == Code::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    if link.engine.volume_size(volume).await? != Some(0) {
+        return Ok(());
+    }
+    match link.engine.remove_volume(volume).await {
+        Err(e) if ![Code::NotFound, Code::Refused].contains(&e.code()) => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// What is said of every instance on the practice host.

@@ -24,7 +24,7 @@ use crate::{
     instances, lease,
     life::bring_up,
     link::Link,
-    logins::app_login,
+    logins::{app_login, was_cut_off},
     make::{self, Made, make},
     operations::Operation,
     passwords,
@@ -36,6 +36,7 @@ const DEFAULT_LIMIT: Duration = Duration::from_secs(300);
 /// How long cleaning up after a cancel may take.
 const CLEAN_UP: Duration = Duration::from_secs(90);
 /// A wish that was checked, as far as that goes without reaching anything.
+#[derive(Clone)]
 pub(crate) struct Wanted {
     name: Option<String>,
     host: String,
@@ -225,10 +226,20 @@ async fn up(berth: Arc<Berth>, wanted: Wanted, operation: Arc<Operation>) -> Res
             container,
             labels,
         } => {
-            let (mut outcome, looked_at) = Box::pin(take_up(
+            let before = (*container).clone();
+            let taken = Box::pin(take_up(
                 &berth, &link, *container, &labels, &wanted, &operation,
             ))
-            .await?;
+            .await;
+            let (mut outcome, looked_at) = match taken {
+                Err(e) if never_had_a_password(&berth, &labels.id, &e).await => {
+                    return Box::pin(make_anew(
+                        &berth, &link, &before, &labels, &wanted, &operation,
+                    ))
+                    .await;
+                }
+                taken => taken?,
+            };
             if let Some(file) = &wanted.password_file
                 && !looked_at
             {
@@ -485,6 +496,89 @@ async fn accept_eula(berth: &Berth, host: &str, accepted_now: bool) -> Result<()
             })
         })
         .await
+}
+
+/// Whether a server refuses every password because its first start was cut off before it had one: it was made here, never was
+/// finished, and the keychain says that its password was never proved. Then nobody ever was let in, and it holds nothing.
+async fn never_had_a_password(berth: &Berth, id: &str, e: &Error) -> bool {
+    if e.get_detail("cause") != Some("login_refused") {
+        return false;
+    }
+    let Ok(known) = berth.store(|f| f.read::<Instances>()).await else {
+        return false;
+    };
+    match known.get(id) {
+        Some(record) if record.unfinished && record.fresh_data && record.ours => {
+            was_cut_off(berth, record).await.unwrap_or(false)
+        }
+        _ => false,
+    }
+}
+
+/// Takes away what [`never_had_a_password`], and makes it again.
+async fn make_anew(
+    berth: &Arc<Berth>,
+    link: &Arc<Link>,
+    container: &berth_engine::Container,
+    labels: &Labels,
+    wanted: &Wanted,
+    operation: &Arc<Operation>,
+) -> Result<dto::Outcome> {
+    operation
+        .phase(
+            "remove",
+            format!(
+                "Taking away `{}`, whose first start was cut off",
+                labels.name
+            ),
+            async {
+                link.engine.remove(&container.id, true).await?;
+                if let Some(volume) = instances::data_of(link, &labels.id).await? {
+                    link.engine.remove_volume(&volume.name).await?;
+                }
+                berth.endpoints.release(&labels.id);
+                link.forget_place(&labels.id);
+                passwords::forget(berth, &labels.id).await?;
+                instances::forget(berth, &labels.id).await;
+                Ok(())
+            },
+        )
+        .await?;
+    // As it was asked for then, where nobody says otherwise now.
+    let mut again = wanted.clone();
+    again.name = Some(labels.name.clone());
+    if !["windows", "linux"].contains(&labels.recipe.as_str()) {
+        again.wish.image = Some(container.image.clone());
+    }
+    again.wish.port = again.wish.port.or(Some(labels.port));
+    again.wish.memory = again.wish.memory.or(Some(labels.memory));
+    again.wish.data = again.wish.data.or(Some(labels.data));
+    again.wish.database = again.wish.database.or_else(|| labels.database.clone());
+    again.wish.collation = again.wish.collation.or_else(|| labels.collation.clone());
+    again.version = again.version.or_else(|| labels.version.parse().ok());
+    again.edition = again
+        .edition
+        .or_else(|| Edition::parse(&labels.edition).ok());
+    let Plan::New(new) = plan(berth, &again, operation).await? else {
+        return Err(Error::failed(format!(
+            "`{}` is there again: somebody else made it meanwhile",
+            labels.name
+        )));
+    };
+    let mut made = Made::default();
+    match Box::pin(make(berth, *new, &again, operation, &mut made)).await {
+        Ok(mut outcome) => {
+            outcome.notes.push(
+                "Its first start was cut off before it had a password: it held nothing, and was made anew"
+                    .to_owned(),
+            );
+            Ok(outcome)
+        }
+        Err(e) => {
+            let _ = tokio::time::timeout(CLEAN_UP, made.clean_up(berth, &e)).await;
+            Err(e)
+        }
+    }
 }
 
 /// Where a making was cut off and another password file is given now, that one counts from here on. Says what `sa` may have

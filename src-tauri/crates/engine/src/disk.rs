@@ -52,7 +52,11 @@ impl Engine {
         })
     }
 
-    async fn volume_size(&self, name: &str) -> Result<Option<u64>> {
+    /// What is in a volume, in bytes; `None` where the engine does not say. 15 seconds at most.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn volume_size(&self, name: &str) -> Result<Option<u64>> {
         let doing = Doing::new("count the disk use of the volume", name);
         // Engines before 25 know no `type`, and those from 29 on say each volume only when asked in full.
         let asked = self.plain.get("/system/df?type=volume&verbose=1");

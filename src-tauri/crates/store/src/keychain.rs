@@ -215,7 +215,16 @@ fn explain(what: &str, e: KeyringError) -> Error {
         KeyringError::NoDefaultStore => {
             Error::new(Code::NoKeychain, "No keychain answers here").hint(NO_KEYCHAIN)
         }
-        KeyringError::PlatformFailure(e) => failed.because(e.to_string()),
+        KeyringError::PlatformFailure(e) => {
+            let said = e.to_string();
+            let anew = said.contains("Error.NoSession");
+            let failed = failed.because(said);
+            if anew {
+                failed.hint("The keychain's service began anew: after `berth agent stop --force` Berth does too")
+            } else {
+                failed
+            }
+        }
         KeyringError::BadEncoding(mut bytes) | KeyringError::BadDataFormat(mut bytes, _) => {
             bytes.zeroize();
             failed
