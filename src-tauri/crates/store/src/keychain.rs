@@ -26,7 +26,7 @@ const SERVICE: &str = "dev.berth";
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Calls that may wait behind one that a dialog holds up.
-const WAITING: usize = 32;
+const WAITING: usize = 256;
 
 type Job = Box<dyn FnOnce() + Send>;
 
