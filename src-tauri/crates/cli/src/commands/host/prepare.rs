@@ -57,7 +57,7 @@ pub(super) async fn prepare(
         render::note(note);
     }
     render::note(format!(
-        "{name} is a container host; `berth image build 2022-express --host {name}` makes its first image"
+        "{name} is a container host; `berth host check {name}` says what is there"
     ));
     Ok(0)
 }
