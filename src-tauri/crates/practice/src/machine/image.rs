@@ -27,9 +27,24 @@ pub struct Image {
     /// In bytes.
     pub size: u64,
     pub config: Config,
+    /// The images below it, whose files it has too.
+    #[serde(default)]
+    pub layers: Vec<String>,
 }
 
 impl Image {
+    /// Whether it runs SQL Server as Berth's recipe starts it.
+    pub fn starts_sql(&self) -> bool {
+        let starts = |words: &Option<Vec<String>>| {
+            words.as_ref().is_some_and(|w| {
+                w.last()
+                    .is_some_and(|last| last.eq_ignore_ascii_case("C:\\berth\\start.ps1"))
+            })
+        };
+        let nothing = self.config.cmd.as_ref().is_none_or(Vec::is_empty);
+        starts(&self.config.entrypoint) && nothing
+    }
+
     /// SQL Server's major version by the recipe's label, such as 16.
     pub fn sql_major(&self) -> Option<u16> {
         self.config.labels.get("dev.berth.sql.major")?.parse().ok()
@@ -82,6 +97,7 @@ impl Image {
                 .into(),
                 ..Config::default()
             },
+            layers: Vec::new(),
         }
     }
 }
@@ -220,6 +236,14 @@ impl Model {
             }
         })
         .await?;
+        if last {
+            let folder = super::build::image_folder(&self.dir, &image.id);
+            // Others may stand on it: then its files stay with them.
+            let used = self.read(|s| s.images.values().any(|i| i.layers.contains(&image.id)));
+            if !used {
+                super::volume::blocking(move || Ok(std::fs::remove_dir_all(folder).ok())).await?;
+            }
+        }
         let mut told: Vec<Removed> = Vec::new();
         for name in gone {
             self.tell("image", "untag", &image.id, BTreeMap::new());

@@ -4,14 +4,17 @@
 //! Everything that lasts is in one folder. The doors ([`crate::door`]) hold nothing: what
 //! one of them changes, every other sees, and a restart finds it again as a reboot would.
 
+pub mod build;
 pub mod config;
 pub mod container;
 pub mod disk;
+pub mod dockerfile;
 pub mod event;
 pub mod exec;
 pub mod fault;
 pub mod identity;
 pub mod image;
+pub mod layer;
 pub mod lifecycle;
 pub mod log;
 pub mod mount;

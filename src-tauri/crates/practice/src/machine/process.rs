@@ -116,7 +116,7 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
         say(live, "ERROR the image is gone").await;
         return End::Exited(NOT_READY);
     };
-    let Some(major) = image.sql_major() else {
+    let Some(major) = image.sql_major().filter(|_| image.starts_sql()) else {
         say(
             live,
             "ERROR the practice host runs only images of Berth's recipes",

@@ -3,6 +3,9 @@
 //!
 //! Texts and status codes are those of moby 20.10. What is not there answers 501 and says so.
 
+mod archive;
+mod attach;
+mod build;
 mod containers;
 mod exec;
 mod filters;
@@ -191,6 +194,15 @@ async fn route(
         ["containers", id, "exec"] if is(&post) => {
             exec::create(model, id, body(request).await?).await
         }
+        ["containers", id, "archive"] if method == Method::HEAD => {
+            archive::stat(model, id, query).await
+        }
+        ["containers", id, "archive"] if is(&get) => archive::read(model, id, query).await,
+        ["containers", id, "archive"] if method == Method::PUT => {
+            archive::write(model, id, query, request).await
+        }
+        ["containers", id, "attach"] if is(&post) => attach::attach(model, id, query, request),
+        ["build"] if is(&post) => build::build(model, query, request).await,
         ["containers", id, "wait"] if is(&post) => streams::wait(model, id, query),
         ["containers", id, action] if is(&post) => containers::act(model, id, action, query).await,
 

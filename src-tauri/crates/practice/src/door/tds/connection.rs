@@ -2,14 +2,16 @@
 
 use std::{
     io,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use berth_core::ByteStream;
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, ReadBuf},
     sync::{mpsc, oneshot},
     time::timeout,
 };
@@ -68,6 +70,18 @@ async fn greet(
     server: &Arc<SqlServer>,
     mut stream: Box<dyn ByteStream>,
 ) -> io::Result<Option<Greeted>> {
+    let mut first = [0];
+    if stream.read(&mut first).await? == 0 {
+        return Ok(None);
+    }
+    let [byte] = first;
+    stream = Box::new(Rewound {
+        first: Some(byte),
+        inner: stream,
+    });
+    if byte == TLS_HANDSHAKE {
+        return greet_strictly(server, stream).await;
+    }
     let Some(first) = read_message(&mut stream, GREETING_LIMIT).await? else {
         return Ok(None);
     };
@@ -101,7 +115,7 @@ async fn greet(
             encrypted: false,
         }));
     }
-    let tls = tls(server).await?;
+    let tls = tls(server, false).await?;
     let mut wrapped = TlsAcceptor::from(tls).accept(Wrapped::new(stream)).await?;
     wrapped.get_mut().0.unwrap_records();
     let Some(login) = read_login(&mut wrapped).await? else {
@@ -123,10 +137,86 @@ async fn greet(
     }))
 }
 
+/// TDS 8.0: everything is inside of TLS, and the greeting decides nothing about it.
+async fn greet_strictly(
+    server: &Arc<SqlServer>,
+    stream: Box<dyn ByteStream>,
+) -> io::Result<Option<Greeted>> {
+    let tls = tls(server, true).await?;
+    let mut stream = TlsAcceptor::from(tls).accept(stream).await?;
+    let Some(first) = read_message(&mut stream, GREETING_LIMIT).await? else {
+        return Ok(None);
+    };
+    if first.kind != kind::PRELOGIN {
+        return Err(unexpected("the first message is no greeting"));
+    }
+    prelogin::read(&first.body)?;
+    let body = prelogin::answer(session::version(server), Encryption::No);
+    let length = u16::try_from(body.len().saturating_add(HEADER)).unwrap_or(u16::MAX);
+    let mut packet = header(kind::RESPONSE, status::END, length, 0, 1).to_vec();
+    packet.extend(body);
+    stream.write_all(&packet).await?;
+    stream.flush().await?;
+    let Some(login) = read_login(&mut stream).await? else {
+        return Ok(None);
+    };
+    if !login.is_strict() {
+        return Err(unexpected("a login of TDS 7 inside of TDS 8"));
+    }
+    Ok(Some(Greeted {
+        stream: Box::new(stream),
+        login,
+        encrypted: true,
+    }))
+}
+
+/// What a TLS handshake begins with, and no packet of TDS.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// A connection whose first byte was looked at.
+struct Rewound {
+    first: Option<u8>,
+    inner: Box<dyn ByteStream>,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0
+            && let Some(byte) = self.first.take()
+        {
+            buf.put_slice(&[byte]);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
 /// The certificate is read for each connection: this door holds no state.
-async fn tls(server: &Arc<SqlServer>) -> io::Result<Arc<ServerConfig>> {
+async fn tls(server: &Arc<SqlServer>, strict: bool) -> io::Result<Arc<ServerConfig>> {
     let dir = server.dir.clone();
-    let made = tokio::task::spawn_blocking(move || tls::server(&dir))
+    let made = tokio::task::spawn_blocking(move || tls::server(&dir, strict))
         .await
         .map_err(io::Error::other)?;
     made.map_err(|e| {

@@ -6,6 +6,8 @@ use super::read::{Malformed, Reader, units, utf16};
 
 /// The oldest version of the protocol that is spoken: 7.3, which brought the date types.
 const OLDEST: u32 = 0x730a_0003;
+/// TDS 8.0 (MS-TDS 2.2.6.4).
+const STRICT: u32 = 0x0800_0000;
 
 /// Features that a client may ask for (MS-TDS 2.2.6.4).
 pub(super) mod feature {
@@ -49,7 +51,12 @@ impl std::fmt::Debug for Login {
 impl Login {
     /// Whether the client's version of the protocol is spoken here.
     pub(super) fn is_spoken(&self) -> bool {
-        self.version >= OLDEST
+        self.version >= OLDEST || self.is_strict()
+    }
+
+    /// Whether the client speaks TDS 8.0, which lives inside of TLS from its first byte.
+    pub(super) fn is_strict(&self) -> bool {
+        self.version == STRICT
     }
 
     pub(super) fn wants(&self, feature: u8) -> bool {

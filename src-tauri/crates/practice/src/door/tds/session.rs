@@ -199,7 +199,7 @@ fn welcome(
     })?;
     reply
         .message(&Message::info(5703, format!("Changed language setting to {language}.")).at(1))?;
-    reply.login(PROGRAM, version)?;
+    reply.login(PROGRAM, version, login.is_strict())?;
     reply.packet_size_is(size, FIRST_SIZE)?;
     let [major, ..] = version;
     // UTF-8 came with SQL Server 2019. Every other feature is one that we lack, so it is not acknowledged.

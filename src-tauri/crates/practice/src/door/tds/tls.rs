@@ -20,6 +20,7 @@ use super::packet::{HEADER, header, kind, status};
 
 const CERTIFICATE: &str = "tls_certificate.der";
 const KEY: &str = "tls_key.der";
+const ONLY_TLS12: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
 
 /// Two first connections must not make two certificates.
 static MAKING: Mutex<()> = Mutex::new(());
@@ -29,9 +30,11 @@ static MAKING: Mutex<()> = Mutex::new(());
 ///
 /// Blocks on files.
 ///
+/// With `strict` it is the TLS around TDS 8.0 (MS-TDS 3.2.5.1), of any version and with its own ALPN.
+///
 /// # Errors
 /// The folder cannot be read or written, or what lies there is no key and certificate.
-pub(super) fn server(dir: &Path) -> Result<Arc<ServerConfig>> {
+pub(super) fn server(dir: &Path, strict: bool) -> Result<Arc<ServerConfig>> {
     let failed = |e: &dyn std::fmt::Display| {
         Error::failed(format!(
             "The TLS certificate in `{}` cannot be used",
@@ -61,8 +64,12 @@ pub(super) fn server(dir: &Path) -> Result<Arc<ServerConfig>> {
     drop(only);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        // 1.3 sends tickets after the handshake, at a time when the two sides no longer agree whether bytes are in packets.
-        .with_protocol_versions(&[&rustls::version::TLS12])
+        // 1.3 sends tickets after the handshake, at a time when the two sides of TDS 7 no longer agree whether bytes are in packets.
+        .with_protocol_versions(if strict {
+            rustls::ALL_VERSIONS
+        } else {
+            ONLY_TLS12
+        })
         .map_err(|e| failed(&e))?
         .with_no_client_auth()
         .with_single_cert(
@@ -70,6 +77,9 @@ pub(super) fn server(dir: &Path) -> Result<Arc<ServerConfig>> {
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)),
         )
         .map_err(|e| failed(&e))?;
+    if strict {
+        config.alpn_protocols = vec![b"tds/8.0".to_vec()];
+    }
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
@@ -259,9 +269,9 @@ mod tests {
     #[test]
     fn the_certificate_stays_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        server(dir.path()).unwrap();
+        server(dir.path(), false).unwrap();
         let first = std::fs::read(dir.path().join(CERTIFICATE)).unwrap();
-        server(dir.path()).unwrap();
+        server(dir.path(), false).unwrap();
         assert_eq!(
             first,
             std::fs::read(dir.path().join(CERTIFICATE)).unwrap(),

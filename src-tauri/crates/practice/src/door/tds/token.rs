@@ -213,10 +213,19 @@ impl<'a> Reply<'a> {
     }
 
     /// LOGINACK: the login is accepted. `version` is the server's: major, minor, build.
-    pub(super) fn login(&mut self, program: &str, version: [u8; 4]) -> Result<(), Gone> {
+    pub(super) fn login(
+        &mut self,
+        program: &str,
+        version: [u8; 4],
+        strict: bool,
+    ) -> Result<(), Gone> {
         let mut body = vec![1];
-        // TDS 7.4 as the server writes it; a 7.3 client is content with what both know.
-        body.extend([0x74, 0x00, 0x00, 0x04]);
+        // TDS 7.4 as the server writes it, or 8.0; a 7.3 client is content with what both know.
+        body.extend(if strict {
+            [0x08, 0x00, 0x00, 0x00]
+        } else {
+            [0x74, 0x00, 0x00, 0x04]
+        });
         put_short(&mut body, program);
         body.extend(version);
         let mut out = vec![tag::LOGIN];
