@@ -107,7 +107,7 @@ fn a_bad_way_to_the_host_is_named_and_healed() {
     known(&home, &host);
     let mut host = host;
     for (faults, code, words) in [
-        (&["wrong-host-key"][..], 4, "host key"),
+        (&["wrong-host-key"][..], 1, "another host key"),
         (&["refuse-login"][..], 1, "sign"),
         (&["drop-at=3000"][..], 1, ""),
         (&["engine-dies"][..], 1, "engine"),

@@ -233,10 +233,16 @@ async fn route(
             | "secrets" | "configs" | "plugins" | "distribution" | "networks" | "images"
             | "containers" | "volumes" | "exec" | "grpc",
             ..,
-        ] => Err(Refusal::not_implemented(&format!(
-            "{method} /{}",
-            path.join("/")
-        ))),
+        ] => {
+            // Read first: a client that is still writing would hear of a broken pipe, and not why.
+            let _ = Limited::new(request.into_body(), LARGEST_BODY)
+                .collect()
+                .await;
+            Err(Refusal::not_implemented(&format!(
+                "{method} /{}",
+                path.join("/")
+            )))
+        }
         _ => Err(Refusal::not_found("page not found")),
     }
 }

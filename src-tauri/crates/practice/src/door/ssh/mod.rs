@@ -114,6 +114,7 @@ async fn connection(
             latency: faults.latency(),
             bandwidth: faults.bandwidth(),
         },
+        cut.clone(),
     );
     let handler = session::Connection::new(
         Arc::clone(&model),
@@ -148,8 +149,6 @@ async fn connection(
     };
     tokio::select! {
         result = &mut running => return result,
-        // Without a word, as a network does.
-        () = cut.cancelled() => return Ok(()),
         () = restarts => bye("The host restarts").await,
         () = too_long => bye("Login timeout").await,
         () = model.down().cancelled() => bye("The host is shutting down").await,

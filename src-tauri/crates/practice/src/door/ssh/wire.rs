@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Bytes under way at most, where they are late.
 const UNDER_WAY: usize = 1024 * 1024;
@@ -36,6 +37,8 @@ impl Bad {
 /// The connection.
 pub(super) struct Wire {
     inner: Box<dyn ByteStream>,
+    /// Cancelled, the connection breaks at the next byte to the client.
+    cut: CancellationToken,
     left: Option<u64>,
     bad: Bad,
     /// What was written and has not arrived, with the time when it does.
@@ -47,10 +50,11 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(inner: Box<dyn ByteStream>, bad: Bad) -> Self {
+    pub(super) fn new(inner: Box<dyn ByteStream>, bad: Bad, cut: CancellationToken) -> Self {
         let now = Instant::now();
         Self {
             inner,
+            cut,
             left: bad.drop_at,
             bad,
             under_way: VecDeque::new(),
@@ -66,7 +70,7 @@ impl Wire {
             usize::try_from(left).unwrap_or(usize::MAX)
         });
         let part = buf.get(..most.min(buf.len())).unwrap_or(buf);
-        if part.is_empty() && !buf.is_empty() {
+        if (part.is_empty() && !buf.is_empty()) || self.cut.is_cancelled() {
             return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
         }
         let written = Pin::new(&mut self.inner).poll_write(cx, part);
