@@ -13,6 +13,7 @@ use berth_sql::{Identity, Login, Probe, Trust};
 use tokio::time::sleep;
 
 use crate::{
+    healing::is_passing,
     link::{Link, SqlDial},
     operations::Operation,
 };
@@ -82,12 +83,24 @@ impl Wait<'_> {
         let mut shown = "";
         let mut pause = PAUSE.0;
         let mut looked: Option<Instant> = None;
+        let mut unseen_since: Option<Instant> = None;
         let mut refused = None;
         let mut unusable = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
-                state = state.step(&self.look().await?);
+                match self.look().await {
+                    Ok(seen) => {
+                        unseen_since = None;
+                        state = state.step(&seen);
+                    }
+                    // A busy engine, or a connection that is being made anew.
+                    Err(e)
+                        if is_passing(&e)
+                            && unseen_since.get_or_insert_with(Instant::now).elapsed()
+                                < self.limit.min(PATIENCE) => {}
+                    Err(e) => return Err(e),
+                }
             }
             let mut identity = None;
             if let Some(login) = logins.get(at)
