@@ -61,7 +61,7 @@ describe("the main way, by mouse", () => {
     await page.getByRole("dialog").getByRole("button", { name: "Create" }).click();
     await page.getByText("odd]name").waitFor();
     await page.getByRole("button", { name: "Use in string" }).click();
-    await page.getByTestId("masked").getByText("odd]name").waitFor();
+    await page.getByTestId("masked").getByText("\"odd]name\"").waitFor();
     await page.getByRole("button", { name: "Delete… odd]name" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
     await page.getByText("odd]name").first().waitFor();

@@ -128,11 +128,14 @@ pub(crate) async fn credentials(
                 keys.bootstrap.clone().unwrap_or_else(|| keys.sa.clone()),
             );
         }
-        passwords::store(berth, &labels.id, &all)
+        // Those of kept data are not ours to throw away. Said before they are stored: the keychain ends what it has begun, also
+        // for a caller that is gone by then.
+        made.passwords = !taken_up;
+        let (berth, id) = (Arc::clone(berth), labels.id.clone());
+        let stored = async move { passwords::store(&berth, &id, &all).await };
+        made.finish(stored, |()| None)
             .await
             .map_err(name_password_file)?;
-        // Those of kept data are not ours to throw away.
-        made.passwords = !taken_up;
     }
     Ok(keys)
 }

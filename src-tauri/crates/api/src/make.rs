@@ -40,7 +40,7 @@ pub(crate) struct Made {
     container: Option<String>,
     /// A container was asked for.
     creating: bool,
-    /// What is under way at the engine. It finishes what it has begun, also for a caller that hung up, so how that ends
+    /// What is under way at the engine or in the keychain. It finishes what it has begun, also for a caller that hung up, so how that ends
     /// has to be waited for.
     under_way: Option<JoinHandle<Option<String>>>,
     volume: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct Made {
 
 impl Made {
     /// Does a piece of work that goes on when the phase around it is cancelled. `id` takes the container's id from it.
-    async fn finish<T: Send + 'static>(
+    pub(crate) async fn finish<T: Send + 'static>(
         &mut self,
         work: impl Future<Output = Result<T>> + Send + 'static,
         id: fn(&T) -> Option<String>,

@@ -39,7 +39,7 @@ async fn it_answers_as_a_windows_engine() {
             "client version 1.43 is too new. Maximum supported API version is 1.41"
         )
     );
-    let (status, why) = host.request("POST", "/build", None).await;
+    let (status, why) = host.request("POST", "/build?version=2", None).await;
     assert_eq!(status, 501, "{why}");
     assert!(message(&why).contains("not implemented by the practice host"));
     assert_eq!(host.request("GET", "/nonsense", None).await.0, 404);
