@@ -4,5 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests/suite.sh --workspace --profile soak --run-ignored ignored-only
+# New cases for every property each time: `make test` always draws the same.
+tests/suite.sh --workspace --profile soak -E 'kind(lib)' --stress-count "${1:-10}"
 BERTH_FUZZ_CASES=200000 tests/suite.sh --workspace --profile soak -E 'test(a_changed_file_never_makes_a_reader_fall_over)'
 tests/suite.sh --workspace -E 'package(berth-tests)' --stress-count "${1:-10}"

@@ -70,6 +70,20 @@ fn on_the_practice_host_without_a_keychain_nothing_surprises_and_nothing_stays()
     );
     let _ = berth(&["start", "sql2022"]).ok();
 
+    // A change of the password that was cut off when the server had the new one: it is found beside the old one.
+    let file = fs::read_dir(home.berth_home().join("passwords"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let cut = "ALTER LOGIN sa WITH PASSWORD = N'Cut-off-7x'";
+    let _ = berth(&["query", "sql2022", "--login", "sa", cut]).ok();
+    fs::write(text(&file) + ".next", "Cut-off-7x").unwrap();
+    let _ = berth(&["reset-password", "sql2022"]).ok();
+    let _ = berth(&["query", "sql2022", "--login", "sa", "SELECT 1"]).ok();
+    assert_eq!(own_files(&home), 1, "the next one is the one now");
+
     // Renamed, removed, taken up by the name that it had last, with the file that is its only key.
     let _ = berth(&["set", "sql2022", "--name", "shop"]).ok();
     let gone = berth(&["remove", "shop"]).ok();

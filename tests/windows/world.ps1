@@ -16,7 +16,10 @@ function Pass([string]$Name) {
 # Changes the world between two passages.
 function Act([string]$Name, [scriptblock]$Change) { Pass $Name; & $Change; Keep; Pass $Name }
 function Has($Object, [string]$Name) { @($Object.PSObject.Properties | ForEach-Object { $_.Name }) -contains $Name }
-function Set-Member($Object, [string]$Name, $Value) { Add-Member -InputObject $Object -MemberType NoteProperty -Name $Name -Value $Value -Force }
+function Set-Member($Object, [string]$Name, $Value) {
+  if (Has $Object $Name) { $Object.PSObject.Members.Remove($Name) }
+  $Object.PSObject.Members.Add([Management.Automation.PSNoteProperty]::new($Name, $Value))
+}
 
 # The registry of a fresh installation, written once.
 $cv = 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion'
@@ -83,7 +86,7 @@ function On.Get-Acl($given) {
   $path = "$($given.LiteralPath)"
   $sddl = if (Has $W.acl $path) { $W.acl.$path } else { 'O:BAG:SYD:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)' }
   $acl = [pscustomobject]@{ Sddl = $sddl }
-  Add-Member -InputObject $acl -MemberType ScriptMethod -Name SetSecurityDescriptorSddlForm -Value { param($Sddl) $this.Sddl = $Sddl }
+  $acl.PSObject.Members.Add([Management.Automation.PSScriptMethod]::new('SetSecurityDescriptorSddlForm', { param($Sddl) $this.Sddl = $Sddl }))
   $acl
 }
 function On.Set-Acl($given) { Act 'Set-Acl' { Set-Member $W.acl "$($given.LiteralPath)" $given.AclObject.Sddl } }

@@ -231,15 +231,26 @@ pub(crate) async fn set(
 const REFUSED_FROM_NOW_ON: &str =
     "Programs that have the old password are refused from their next connection on";
 
-/// Where no keychain answers, one file of our own holds the password of all logins of an instance: it is replaced as soon
-/// as `sa` has the new one.
-async fn another_in_own_file(berth: &Arc<Berth>, found: &Found, file: String) -> Result<()> {
+/// Where no keychain answers, one file of our own holds the password of all logins of an instance. The next one is kept beside
+/// it until `sa` has it: a crash in between locks nobody out.
+async fn another_in_own_file(berth: &Arc<Berth>, found: &Found, file: &str) -> Result<()> {
     let Found { record, link, .. } = found;
-    let old = passwords::of(berth, record, SA).await?;
+    // What an earlier change that was cut off has left may be the one that opens.
+    let left = match passwords::staged_own(file).await {
+        Some(staged) => as_sa(link, record, staged).await.ok(),
+        None => None,
+    };
+    let mut connection = match left {
+        Some(connection) => {
+            passwords::settle_own(file).await?;
+            connection
+        }
+        None => as_sa(link, record, passwords::of(berth, record, SA).await?).await?,
+    };
     let next = passwords::generate()?;
-    let mut connection = as_sa(link, record, old).await?;
+    passwords::stage_own(file, &next).await?;
     connection.set_password(SA, &next).await?;
-    passwords::rewrite_own(file, next.clone()).await?;
+    passwords::settle_own(file).await?;
     for database in connection.databases().await? {
         if !is_system(&database.name) {
             let login = app_login(&database.name);
@@ -295,7 +306,7 @@ pub(crate) async fn reset_password(
                     .phase(
                         "password",
                         format!("Giving the logins of `{}` a new password", labels.name),
-                        another_in_own_file(&berth, &found, file),
+                        another_in_own_file(&berth, &found, &file),
                     )
                     .await?;
                 let instance = instances::view_now(&berth, link, &record.id).await?;

@@ -58,10 +58,7 @@ pub(crate) async fn check(
                     let ask = request
                         .can_answer
                         .then(|| Arc::new(Caller::new(berth, call)) as Arc<dyn Ask>);
-                    if record.personal && ask.is_none() {
-                        return Err(hosts::wants_answers(&record.name));
-                    }
-                    let way_in = WayIn::of(berth, &record).await?.answered_by(ask);
+                    let way_in = WayIn::of(berth, &record, ask).await?;
                     hosts::way_to(berth, &record, &address, way_in).await?
                 }
             };

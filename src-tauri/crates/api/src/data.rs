@@ -7,7 +7,6 @@ use berth_core::{
     host::PRACTICE,
     label::{self, DataMarker},
 };
-use berth_store::InstanceRecord;
 use futures_util::future::join_all;
 
 use crate::{Berth, dto, instances, link::Link, passwords, table::Call};
@@ -125,13 +124,9 @@ pub(crate) async fn delete(
     if let Err(e) = passwords::forget(berth, &data.id).await {
         tracing::warn!("the password of deleted data stays: {e}");
     }
-    let record = InstanceRecord {
-        password_file: passwords::kept_file(berth, &data.id)
-            .await
-            .map(|file| file.to_string_lossy().into_owned()),
-        ..InstanceRecord::default()
-    };
-    passwords::forget_file(berth, &record).await;
+    if let Some(file) = passwords::kept_file(berth, &data.id).await {
+        passwords::forget_own(berth, file).await;
+    }
     instances::forget_name(berth, &data.id).await;
     Ok(data)
 }

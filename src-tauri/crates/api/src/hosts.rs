@@ -294,8 +294,16 @@ pub(crate) struct WayIn {
 }
 
 impl WayIn {
-    /// As it was when the host was added.
-    pub(crate) async fn of(berth: &Berth, record: &HostRecord) -> Result<Self> {
+    /// As it was when the host was added. `ask` is who answers what the host asks; without anybody a host that asks at each
+    /// sign-in is not tried: it would count that.
+    pub(crate) async fn of(
+        berth: &Berth,
+        record: &HostRecord,
+        ask: Option<Arc<dyn Ask>>,
+    ) -> Result<Self> {
+        if record.personal && ask.is_none() {
+            return Err(wants_answers(&record.name));
+        }
         let of = async |kind: &'static str, wanted: bool| {
             if wanted {
                 passwords::of_host(berth, &record.name, kind).await
@@ -307,13 +315,8 @@ impl WayIn {
             password: of("password", uses_password(record)).await?,
             passphrase: of("passphrase", record.passphrase).await?,
             trust: Vec::new(),
-            ask: None,
+            ask,
         })
-    }
-
-    /// With somebody who answers what the host asks.
-    pub(crate) fn answered_by(self, ask: Option<Arc<dyn Ask>>) -> Self {
-        Self { ask, ..self }
     }
 }
 
@@ -362,11 +365,7 @@ pub(crate) async fn open(berth: &Arc<Berth>, host: &str) -> Result<Arc<Link>> {
     let record = find(&hosts, host)?.clone();
     let address = Address::parse(&record.address)?;
     let known = record.route.as_ref().and_then(route_of);
-    if record.personal {
-        // Without its one connection, which this is asked for because it is gone.
-        return Err(wants_answers(&record.name));
-    }
-    let way_in = WayIn::of(berth, &record).await?;
+    let way_in = WayIn::of(berth, &record, None).await?;
     let reached = reach(berth, &record, &address, way_in, known.clone()).await?;
     if known.as_ref() != Some(&reached.link.route) {
         let mut record = record;

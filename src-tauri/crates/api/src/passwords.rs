@@ -287,11 +287,16 @@ pub(crate) fn is_own(berth: &Berth, file: &str) -> bool {
     std::path::Path::new(file).parent() == Some(&own_files(berth))
 }
 
-/// Another password in a file of our own: whole or not at all.
-pub(crate) async fn rewrite_own(file: String, password: Secret) -> Result<()> {
+/// Where the next password of a file of our own stands while the server may have either.
+fn staged(file: &str) -> PathBuf {
+    PathBuf::from(format!("{file}.next"))
+}
+
+/// Keeps the next password beside a file of our own, before the server gets it.
+pub(crate) async fn stage_own(file: &str, password: &Secret) -> Result<()> {
+    let (next, password) = (staged(file), password.clone());
     blocking(move || {
         use std::{io::Write, os::unix::fs::OpenOptionsExt};
-        let next = format!("{file}.next");
         let _ = std::fs::remove_file(&next);
         std::fs::OpenOptions::new()
             .write(true)
@@ -302,10 +307,26 @@ pub(crate) async fn rewrite_own(file: String, password: Secret) -> Result<()> {
                 open.write_all(password.expose_secret().as_bytes())?;
                 open.sync_all()
             })
-            .and_then(|()| std::fs::rename(&next, &file))
             .map_err(|e| {
-                Error::failed(format!("`{file}` cannot be written")).because(e.to_string())
+                Error::failed(format!("`{}` cannot be written", next.display()))
+                    .because(e.to_string())
             })
+    })
+    .await
+}
+
+/// What [`stage_own`] left where a change was cut off.
+pub(crate) async fn staged_own(file: &str) -> Option<Secret> {
+    from_file(staged(file)).await.ok()
+}
+
+/// The staged password is the one from now on.
+pub(crate) async fn settle_own(file: &str) -> Result<()> {
+    let (next, file) = (staged(file), PathBuf::from(file));
+    blocking(move || {
+        std::fs::rename(&next, &file).map_err(|e| {
+            Error::failed(format!("`{}` cannot be written", file.display())).because(e.to_string())
+        })
     })
     .await
 }
@@ -321,9 +342,11 @@ pub(crate) async fn forget_file(berth: &Berth, record: &InstanceRecord) {
 /// Takes away a file, if it is one of our own.
 pub(crate) async fn forget_own(berth: &Berth, file: PathBuf) {
     if file.parent() == Some(&own_files(berth)) {
-        let _ =
-            blocking(move || std::fs::remove_file(&file).map_err(|e| Error::failed(e.to_string())))
-                .await;
+        let _ = blocking(move || {
+            let _ = std::fs::remove_file(staged(&file.to_string_lossy()));
+            std::fs::remove_file(&file).map_err(|e| Error::failed(e.to_string()))
+        })
+        .await;
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::time::sleep;
 
 use crate::{
     Berth, dto,
+    healing::is_passing,
     hosts::{self, WayIn},
     operations::Operation,
     ssh::{Ssh, shell_is_windows},
@@ -45,7 +46,7 @@ pub(crate) async fn plan(
 ) -> Result<dto::PreparePlan> {
     let machine = Machine::reach(berth, &request).await?;
     let look = machine.look().await;
-    machine.ssh_close().await;
+    machine.close().await;
     let look = look?;
     Ok(view(
         &request.name,
@@ -73,7 +74,7 @@ pub(crate) async fn start(
                 .phase("connect", "Signing in", Machine::reach(&all, &request))
                 .await?;
             let done = run(&machine, &operation).await;
-            machine.ssh_close().await;
+            machine.close().await;
             let notes = done?;
             operation
                 .phase("host", "Reaching the engine", async {
@@ -122,7 +123,7 @@ pub(crate) async fn undo(
                 .phase("connect", "Signing in", Machine::reach(&all, &request))
                 .await?;
             let done = take_back(&machine, &operation).await;
-            machine.ssh_close().await;
+            machine.close().await;
             Ok(dto::Outcome {
                 instance: None,
                 notes: done?,
@@ -166,7 +167,7 @@ pub(crate) async fn doctor(
 ) -> Result<dto::HostDoctor> {
     let machine = Machine::reach(berth, &request).await?;
     let look = machine.look().await;
-    machine.ssh_close().await;
+    machine.close().await;
     let look = look?;
     let ills = prepare::ills(&look, &machine.wish);
     Ok(dto::HostDoctor {
@@ -371,7 +372,7 @@ impl Machine {
             let record = hosts::find(&hosts, &request.name)?.clone();
             wish.key = public_key(&record).await;
             let address = Address::parse(&record.address)?;
-            let way_in = WayIn::of(berth, &record).await?;
+            let way_in = WayIn::of(berth, &record, None).await?;
             let carrier = hosts::way_to(berth, &record, &address, way_in).await?;
             Arc::clone(carrier.ssh().ok_or_else(|| {
                 Error::new(
@@ -398,7 +399,7 @@ impl Machine {
         })
     }
 
-    async fn ssh_close(&self) {
+    async fn close(&self) {
         self.ssh.close().await;
     }
 
@@ -426,7 +427,7 @@ impl Machine {
         let began = Instant::now();
         loop {
             match self.once(given).await {
-                Err(e) if lost(&e) && began.elapsed() < LOST => sleep(PAUSE).await,
+                Err(e) if is_passing(&e) && began.elapsed() < LOST => sleep(PAUSE).await,
                 other => return other,
             }
         }
@@ -489,7 +490,7 @@ impl Machine {
     async fn restart(&self, look: &Look, operation: &Operation) -> Result<()> {
         let asked = self.once(&json!({ "do": "restart" })).await;
         if let Err(e) = asked
-            && !lost(&e)
+            && !is_passing(&e)
         {
             return Err(e);
         }
@@ -506,7 +507,7 @@ impl Machine {
                     }
                 }
                 // A machine that comes up may answer before it knows its users.
-                Err(e) if lost(&e) || e.code() == Code::SignInRefused => why = Some(e),
+                Err(e) if is_passing(&e) || e.code() == Code::SignInRefused => why = Some(e),
                 Err(e) if e.code() == Code::Failed => why = Some(e),
                 Err(e) => return Err(e),
             }
@@ -524,10 +525,6 @@ impl Machine {
         }
         Err(error.hint("Look at its screen or its cloud's console: it may install updates, or wait for somebody"))
     }
-}
-
-fn lost(e: &Error) -> bool {
-    matches!(e.code(), Code::Unreachable | Code::TimedOut)
 }
 
 /// The public half of the key file that signs in, where it lies beside it.

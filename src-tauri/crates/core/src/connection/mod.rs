@@ -555,7 +555,7 @@ mod tests {
             // A password that is also in the frame of the string proves nothing.
             let mut parts = parts;
             parts.password = format!("Zq7{}", parts.password.expose_secret().chars().take(100).collect::<String>()).into();
-            prop_assume!(!format!("{:?}{:?}{}", parts.user, parts.database, parts.app.clone().unwrap_or_default()).contains("Zq7"));
+            prop_assume!(!format!("{:?}{:?}{:?}{:?}", parts.user, parts.database, parts.app, parts.options).contains("Zq7"));
             for f in formats() {
                 match f.write(&parts) {
                     Ok(text) => {

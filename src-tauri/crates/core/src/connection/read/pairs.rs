@@ -125,11 +125,10 @@ fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
     let inner = rest.trim_start_matches(blank);
     let begin = from.saturating_add(rest.len().saturating_sub(inner.len()));
     let first = inner.chars().next();
-    let (closer, escapes) = match (quoting, first) {
-        (Quoting::Quotes, Some(c @ ('"' | '\''))) => (Some(c), true),
-        (Quoting::Braces | Quoting::BracesTrimmed, Some('{')) => (Some('}'), true),
-        (Quoting::PlainBraces, Some('{')) => (Some('}'), false),
-        _ => (None, false),
+    let closer = match (quoting, first) {
+        (Quoting::Quotes, Some(c @ ('"' | '\''))) => Some(c),
+        (Quoting::Braces | Quoting::BracesTrimmed, Some('{')) => Some('}'),
+        _ => None,
     };
     let mut pair = Pair {
         key: String::new(),
@@ -148,8 +147,8 @@ fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
         chunks(inner, braces, &mut pair);
         return pair;
     }
-    if quoting == Quoting::PlainBraces && closer.is_some() {
-        plain_braces(inner, &mut pair);
+    if quoting == Quoting::PlainBraces {
+        plain_braces(rest, &mut pair, from);
         return pair;
     }
     let Some(closer) = closer else {
@@ -158,14 +157,11 @@ fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
         let bare = bare.trim_end_matches(blank);
         pair.value = copied(bare);
         pair.to = begin.saturating_add(end);
-        let wrapped = |open: char, close: char| {
-            bare.len() > 1 && bare.starts_with(open) && bare.ends_with(close)
-        };
         pair.fault = match quoting {
-            Quoting::Quotes if wrapped('{', '}') => Some(Fault::Foreign),
+            Quoting::Quotes if bare.starts_with('{') && bare.ends_with('}') => Some(Fault::Foreign),
             Quoting::Quotes if bare.ends_with(['"', '\'']) => Some(Fault::EndsInQuote),
-            Quoting::Braces | Quoting::BracesTrimmed | Quoting::PlainBraces
-                if wrapped('"', '"') || wrapped('\'', '\'') =>
+            Quoting::Braces | Quoting::BracesTrimmed
+                if wrapped(bare, '"') || wrapped(bare, '\'') =>
             {
                 Some(Fault::Foreign)
             }
@@ -181,22 +177,15 @@ fn value(text: &str, from: usize, quoting: Quoting) -> Pair {
         if c != closer {
             continue;
         }
-        if escapes && chars.peek().is_some_and(|(_, next)| *next == closer) {
-            chars.next();
-        } else if escapes || ends_here(inner, at) {
+        if chars.next_if(|(_, next)| *next == closer).is_none() {
             closed = Some(at);
             break;
         }
-        // Without escapes a brace closes only where the value ends.
     }
     let inside = inner
         .get(1..closed.unwrap_or(inner.len()))
         .unwrap_or_default();
-    pair.value = if escapes {
-        undoubled(inside, closer)
-    } else {
-        copied(inside)
-    };
+    pair.value = undoubled(inside, closer);
     let Some(closed) = closed.map(|at| at.saturating_add(1)) else {
         pair.fault = Some(Fault::Open);
         return pair;
@@ -230,22 +219,38 @@ fn undoubled(text: &str, closer: char) -> Zeroizing<String> {
     out
 }
 
-/// A value that begins with `{` and has no escapes: it ends at the first `;` behind a `}`, and the braces are
-/// taken off only where they stand around all of it.
-fn plain_braces(text: &str, pair: &mut Pair) {
-    let Some(brace) = text.find('}') else {
-        pair.fault = Some(Fault::Open);
-        pair.value = copied(text);
-        return;
-    };
-    let behind = text.get(brace..).unwrap_or_default();
-    let end = brace.saturating_add(behind.find(';').unwrap_or(behind.len()));
+/// A value without escapes, from the character behind the `=` on: a `{` right behind any `=` keeps the `;` that follow
+/// in the value until a `}`, and the braces are taken off only where they stand around all of it.
+fn plain_braces(text: &str, pair: &mut Pair, from: usize) {
+    let (mut open, mut begins) = (false, true);
+    let end = text
+        .char_indices()
+        .find(|(_, c)| {
+            match c {
+                '{' if begins => open = true,
+                '}' => open = false,
+                _ => {}
+            }
+            begins = *c == '=' && !open;
+            *c == ';' && !open
+        })
+        .map_or(text.len(), |(at, _)| at);
     let whole = text.get(..end).unwrap_or_default();
-    let whole = whole.trim_end_matches(blank_to_javascript);
+    let whole = whole.trim_matches(blank_to_javascript);
     let inside = whole.strip_prefix('{').and_then(|v| v.strip_suffix('}'));
     pair.quoted = inside.is_some();
     pair.value = copied(inside.unwrap_or(whole));
-    pair.to = pair.from.saturating_add(end);
+    pair.to = from.saturating_add(end);
+    if open {
+        pair.fault = Some(Fault::Open);
+    } else if wrapped(whole, '"') || wrapped(whole, '\'') {
+        pair.fault = Some(Fault::Foreign);
+    }
+}
+
+/// Whether the quote stands at both of its ends.
+fn wrapped(text: &str, quote: char) -> bool {
+    text.len() > 1 && text.starts_with(quote) && text.ends_with(quote)
 }
 
 /// A value of stretches, from the text's first character on.
@@ -273,13 +278,6 @@ fn chunks(text: &str, (open, close): (char, char), pair: &mut Pair) {
             c => pair.value.push(c),
         }
     }
-}
-
-/// Whether nothing but blanks stands between the character at `at` and the next `;` or the end.
-fn ends_here(text: &str, at: usize) -> bool {
-    let behind = text.get(at.saturating_add(1)..).unwrap_or_default();
-    let end = behind.find(';').unwrap_or(behind.len());
-    behind.get(..end).unwrap_or_default().trim().is_empty()
 }
 
 /// Where a password that was pasted as it is ends: at the `;` before the next keyword that the client

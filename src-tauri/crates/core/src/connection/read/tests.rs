@@ -514,6 +514,20 @@ fn a_password_with_an_at_sign_and_a_slash_is_no_host() {
     }
 }
 
+#[test]
+fn prisma_opens_a_brace_behind_any_equals_sign_and_only_right_behind_it() {
+    let user = |text: &str| read_as(text, "prisma").user;
+    assert_eq!(
+        user("sqlserver://h:1;user==={;};password=x;encrypt=true"),
+        Some("=={;}".into())
+    );
+    assert_eq!(
+        user("sqlserver://h:1;user= {a;password=x;encrypt=true"),
+        Some("{a".into()),
+        "behind a blank it is a character like any other"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
