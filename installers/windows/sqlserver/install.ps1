@@ -3,6 +3,8 @@ $ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'
 [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
 # Lines that Berth reads from the builder's stream.
 function Say([string]$What) { [Console]::Out.WriteLine("BERTH-STEP: $What") }
+# An error is told in lines as wide as a console; the cause has one line of its own.
+function Stop-Build([string]$Why) { [Console]::Out.WriteLine("BERTH-CAUSE: $Why"); throw $Why }
 $major = [int]$env:SQL_MAJOR
 $instance = 'MSSQLSERVER'
 $work = 'C:\t'
@@ -32,24 +34,31 @@ $urls = @("$env:MEDIA_URLS" -split '\s+' | Where-Object { $_ })
 $hashes = @("$env:MEDIA_SHA256" -split '\s+' | Where-Object { $_ })
 $files = @()
 for ($n = 0; $n -lt $urls.Count; $n++) {
-  $file = Join-Path -Path $work -ChildPath ([IO.Path]::GetFileName(([Uri]$urls[$n]).AbsolutePath))
-  Say "downloading $($urls[$n])"
-  & curl.exe -fsSL --retry 5 --retry-delay 5 -o $file $urls[$n]
-  if ($LASTEXITCODE) { throw "BERTH-CAUSE: download $LASTEXITCODE $($urls[$n])" }
+  $url = $urls[$n]
+  if ($url -like 'media/*') {
+    # It came along with this script.
+    $file = Join-Path -Path 'C:\berth' -ChildPath $url
+    Say "taking $url"
+  } else {
+    $file = Join-Path -Path $work -ChildPath ([IO.Path]::GetFileName(([Uri]$url).AbsolutePath))
+    Say "downloading $url"
+    & curl.exe -fsSL --retry 5 --retry-delay 5 -o $file $url
+    if ($LASTEXITCODE) { Stop-Build "The download ended with $LASTEXITCODE`: $url" }
+  }
   $is = (Get-FileHash -LiteralPath $file -Algorithm SHA256).Hash
   Say "sha256 $is"
-  if ($n -lt $hashes.Count -and $hashes[$n] -ne '-' -and $is -ne $hashes[$n]) { throw "BERTH-CAUSE: hash $($urls[$n]) has the SHA-256 $is, not $($hashes[$n])" }
+  if ($n -lt $hashes.Count -and $hashes[$n] -ne '-' -and $is -ne $hashes[$n]) { Stop-Build "$url has the SHA-256 $is, not $($hashes[$n])" }
   # What was hashed before may be old; what Microsoft signed is Microsoft's in any case.
   if ($file -like '*.exe') {
     $signed = Get-AuthenticodeSignature -FilePath $file
-    if ("$($signed.Status)" -ne 'Valid' -or "$($signed.SignerCertificate.Subject)" -notmatch 'O=Microsoft Corporation') { throw "BERTH-CAUSE: signature $($urls[$n]) is not signed by Microsoft ($($signed.Status))" }
+    if ("$($signed.Status)" -ne 'Valid' -or "$($signed.SignerCertificate.Subject)" -notmatch 'O=Microsoft Corporation') { Stop-Build "$url is not signed by Microsoft ($($signed.Status))" }
   }
   $files += $file
 }
 Say 'unpacking'
 $exe = @($files | Where-Object { $_ -like '*.exe' })[0]
 $unpacked = Start-Process -FilePath $exe -ArgumentList '/q', "/x:$media" -Wait -PassThru
-if ($unpacked.ExitCode) { throw "BERTH-CAUSE: unpack $($unpacked.ExitCode)" }
+if ($unpacked.ExitCode) { Stop-Build "Unpacking the installer ended with $($unpacked.ExitCode)" }
 
 if ($major -eq 13 -or $major -eq 14) {
   # Server Core lacks three assemblies that the support files of these versions expect (error 1935).
@@ -78,7 +87,7 @@ if (@(0, 3010) -notcontains $setup.ExitCode) {
   Say 'summary of the setup'
   Get-ChildItem -Path $setupLogs -Filter 'Summary*.txt' -Recurse -ErrorAction SilentlyContinue | Select-Object -First 1 | ForEach-Object { Get-Content -LiteralPath $_.FullName | Out-Host }
   Get-ChildItem -Path 'C:\data' -Filter ERRORLOG -Recurse -ErrorAction SilentlyContinue | Select-Object -First 1 | ForEach-Object { Get-Content -LiteralPath $_.FullName -Encoding Unicode -Tail 60 | Out-Host }
-  throw ('BERTH-CAUSE: setup 0x{0:X8}' -f $setup.ExitCode)
+  Stop-Build ('Setup ended with 0x{0:X8}' -f $setup.ExitCode)
 }
 
 Say 'configuring'
@@ -104,10 +113,10 @@ $image = @{
 
 Say 'setting the data aside'
 robocopy.exe C:\data C:\berth\seed /E /MOVE /R:3 /W:2 /NFL /NDL /NJH /NJS | Out-Null
-if ($LASTEXITCODE -ge 8) { throw "BERTH-CAUSE: seed $LASTEXITCODE" }
+if ($LASTEXITCODE -ge 8) { Stop-Build "Setting the data aside ended with $LASTEXITCODE" }
 # A volume is mounted at C:\data only where that is not there or empty.
 if (Test-Path -LiteralPath C:\data) { Remove-Item -LiteralPath C:\data -Recurse -Force }
 Get-ChildItem -Path C:\berth\seed -Filter 'ERRORLOG*' -Recurse -ErrorAction SilentlyContinue | Remove-Item -Force
-Remove-Item -Path $work, 'C:\Windows\Temp\*', "$env:TEMP\*" -Recurse -Force -ErrorAction SilentlyContinue
+Remove-Item -Path $work, 'C:\berth\media', 'C:\Windows\Temp\*', "$env:TEMP\*" -Recurse -Force -ErrorAction SilentlyContinue
 Say 'done'
 exit 0

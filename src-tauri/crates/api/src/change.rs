@@ -82,6 +82,7 @@ pub(crate) async fn set(
                 version,
                 Edition::parse(&labels.edition).ok(),
                 Some(&container.image),
+                None,
             )?;
             if let Some(memory) = memory {
                 recipe.check_memory(memory)?;

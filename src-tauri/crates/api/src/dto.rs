@@ -820,6 +820,149 @@ pub struct Ill {
     pub by_prepare: bool,
 }
 
+/// The SQL Server images that can be built on a Windows host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Recipes {
+    /// Each that needs nothing of the user's own.
+    pub recipes: Vec<RecipeView>,
+    /// What has to be accepted before the first build on a host that is not the practice host.
+    pub terms: Vec<Terms>,
+    /// What Microsoft says of such images.
+    pub position: String,
+}
+
+/// How an image is made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct RecipeView {
+    /// `2022-express`.
+    pub name: String,
+    /// `2022`.
+    pub version: String,
+    /// `express`.
+    pub edition: String,
+    /// What its installer weighs in megabytes, where that is known.
+    pub media_mb: Option<u32>,
+    /// What should be known before.
+    pub notes: Vec<String>,
+}
+
+/// Licence terms.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Terms {
+    /// Stable name.
+    pub id: String,
+    /// What they are called, and where they are.
+    pub text: String,
+    /// When they were accepted on this machine, RFC 3339.
+    pub accepted_at: Option<String>,
+}
+
+/// Whose images.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ImageList {
+    /// The default host where none is named.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
+/// A SQL Server image that Berth built.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ImageView {
+    /// Its host.
+    pub host: String,
+    /// Its name, or its id where a newer one took the name.
+    pub reference: String,
+    /// `sha256:…`.
+    pub id: String,
+    /// Whether it has its name still, so that new instances are made of it.
+    pub current: bool,
+    /// `2022-express`.
+    pub recipe: Option<String>,
+    /// The recipe's own version.
+    pub recipe_version: Option<String>,
+    /// `express`.
+    pub edition: Option<String>,
+    /// The server's collation.
+    pub collation: Option<String>,
+    /// RFC 3339.
+    pub built_at: Option<String>,
+    /// Bytes on the host's disk, layers that others use too included.
+    pub size: u64,
+    /// The instances and other containers made of it.
+    pub used_by: Vec<String>,
+}
+
+/// An image to build: a recipe, or a folder of the user's own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ImageBuild {
+    /// `2022-express`, or `2022`.
+    #[serde(default)]
+    pub recipe: Option<String>,
+    /// A folder with a `Dockerfile`, absolute, on this machine.
+    #[serde(default)]
+    pub folder: Option<String>,
+    /// What the image of a folder is called.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// The default host where none is named.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The server's collation.
+    #[serde(default)]
+    pub collation: Option<String>,
+    /// The user's own installer instead of Microsoft's download: one `.exe`, and its `.box` where it has one.
+    #[serde(default)]
+    pub media: Vec<MediaFile>,
+    /// The terms of [`Recipes`] were accepted in this call.
+    #[serde(default)]
+    pub accept_eula: bool,
+    /// Nothing of an earlier build is used.
+    #[serde(default)]
+    pub fresh: bool,
+}
+
+/// A file of an installer.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MediaFile {
+    /// An address that the host fetches it from, or an absolute path on this machine.
+    pub place: String,
+    /// What it must be; a file of this machine may go without.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+/// Images to make anew.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ImageRebuild {
+    /// The default host where none is named.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Those that were built more than so many seconds ago.
+    pub older_than: u64,
+    /// The terms of [`Recipes`] were accepted in this call.
+    #[serde(default)]
+    pub accept_eula: bool,
+}
+
+/// An image to remove.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ImageRemove {
+    /// Its name, or the beginning of its id, 12 digits at least.
+    pub reference: String,
+    /// The default host where none is named.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
 /// An operation by id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

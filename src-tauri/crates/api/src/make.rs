@@ -161,7 +161,7 @@ pub(crate) async fn make(
         .phase(
             "image",
             format!("Finding the image `{}`", recipe.image),
-            image(&link, &recipe, operation),
+            image(&link, &recipe, labels.collation.as_deref(), operation),
         )
         .await?;
 
@@ -402,7 +402,12 @@ async fn offer_login_item(berth: &Berth) -> Option<String> {
 }
 
 /// Present, or pulled. Says by which rules its containers are run.
-async fn image(link: &Link, recipe: &Recipe, operation: &Operation) -> Result<Rules> {
+async fn image(
+    link: &Link,
+    recipe: &Recipe,
+    collation: Option<&str>,
+    operation: &Operation,
+) -> Result<Rules> {
     let rules = |image: &berth_engine::Image| {
         if image.labels.contains_key(label::SQL_MAJOR) {
             Rules::BerthWindows
@@ -415,8 +420,14 @@ async fn image(link: &Link, recipe: &Recipe, operation: &Operation) -> Result<Ru
     }
     if recipe.id == "windows" {
         return Err(Error::not_found(format!("`{}` has no image `{}`", link.host, recipe.image))
-            .because("Microsoft publishes no SQL Server image for Windows: it has to be built on the host")
-            .hint("Take a version whose image is there, or name one of your own with `--image`"));
+            .because("Microsoft publishes no SQL Server image for Windows: it has to be built on the host, once")
+            .detail("recipe", to_build(recipe, collation).0)
+            .hint(format!(
+                "Build it with `berth image build {}{}`, which takes half an hour or so; `berth image list --host {}` shows what is there",
+                to_build(recipe, collation).1,
+                if link.host == berth_core::host::PRACTICE { String::new() } else { format!(" --host {}", link.host) },
+                link.host,
+            )));
     }
     let platform = (link.os == Os::Linux).then_some("linux/amd64");
     operation.progress(format!("Pulling `{}`", recipe.image), None);
@@ -455,6 +466,17 @@ async fn image(link: &Link, recipe: &Recipe, operation: &Operation) -> Result<Ru
                 recipe.image
             ))
         })
+}
+
+/// Which recipe makes an image that is not there, and the same with the options that its build takes.
+fn to_build(recipe: &Recipe, collation: Option<&str>) -> (String, String) {
+    let version = recipe.version.unwrap_or(recipe::DEFAULT_VERSION);
+    let name = format!("{version}-{}", recipe.edition.as_str());
+    let options = match collation.filter(|c| !c.eq_ignore_ascii_case(recipe::COLLATION)) {
+        Some(other) => format!("{name} --collation {other}"),
+        None => name.clone(),
+    };
+    (name, options)
 }
 
 pub(crate) fn spec(

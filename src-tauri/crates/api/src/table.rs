@@ -138,7 +138,7 @@ macro_rules! commands {
             match name {
                 $($name => {
                     // An operation can be started again by what started it. Nothing in a body is a secret.
-                    let again = (name.starts_with("instance.") || name.ends_with("prepare")).then(|| body.clone());
+                    let again = (name.starts_with("instance.") || name.starts_with("image.") || name.ends_with("prepare")).then(|| body.clone());
                     let request: $request = serde_json::from_value(body)
                         .map_err(|e| Error::usage(format!("The request `{}` cannot be read", $name)).because(e.to_string()))?;
                     let response: $response = Box::pin($handler(berth, request, call)).await?;
@@ -185,6 +185,16 @@ commands! {
     "host.doctor" HostDoctor(dto::HostPrepare) streams dto::Nothing, gives dto::HostDoctor => crate::prepare::doctor;
     /// Forgets a host; refuses while instances are there.
     "host.remove" HostRemove(dto::HostRemove) streams dto::Nothing, gives dto::Nothing => crate::hosts::remove;
+    /// The SQL Server images that Berth can build, and the terms that whoever builds one has to accept.
+    "image.recipes" ImageRecipes(dto::Nothing) streams dto::Nothing, gives dto::Recipes => crate::images::recipes;
+    /// The SQL Server images of a host that Berth built.
+    "image.list" ImageList(dto::ImageList) streams dto::Nothing, gives Vec<dto::ImageView> => crate::images::list;
+    /// Starts the operation that builds a SQL Server image on a host.
+    "image.build" ImageBuild(dto::ImageBuild) streams dto::Nothing, gives dto::Started => crate::images::build;
+    /// Starts the operation that makes old images anew, and removes those that nothing uses any more.
+    "image.rebuild" ImageRebuild(dto::ImageRebuild) streams dto::Nothing, gives dto::Started => crate::images::rebuild;
+    /// Removes an image that no container uses.
+    "image.remove" ImageRemove(dto::ImageRemove) streams dto::Nothing, gives dto::Nothing => crate::images::remove;
     /// Starts the operation that makes or starts an instance.
     "instance.up" InstanceUp(dto::Up) streams dto::Nothing, gives dto::Started => crate::up::start;
     /// Lists instances, each checked now or with the age of what is shown.

@@ -339,6 +339,7 @@ async fn plan(berth: &Arc<Berth>, wanted: &Wanted, operation: &Arc<Operation>) -
         wanted.version,
         wanted.edition,
         wanted.wish.image.as_deref(),
+        wanted.wish.collation.as_deref(),
     )?;
     let memory = wanted
         .wish

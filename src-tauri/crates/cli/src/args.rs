@@ -31,6 +31,9 @@ pub(crate) enum Command {
     /// Add, list, check and forget hosts
     #[command(subcommand)]
     Host(Host),
+    /// Build, list and remove the SQL Server images of a Windows host
+    #[command(subcommand)]
+    Image(Image),
     /// Make an instance, or start the one of that name, and print its connection string
     Up(Box<Up>),
     /// Run a command with a private instance, which ends with it
@@ -162,6 +165,83 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Image {
+    /// List what can be built
+    Recipes {
+        #[command(flatten)]
+        json: Json,
+    },
+    /// List the images that Berth built
+    List {
+        /// On this host
+        #[arg(long)]
+        host: Option<String>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Build one on its host, with Microsoft's own installer: 2022-express, 2019-developer, …
+    Build(ImageBuild),
+    /// Build those anew that are old; what nothing uses any more of the old ones is removed
+    Rebuild {
+        /// On this host
+        #[arg(long)]
+        host: Option<String>,
+        /// Those that are older than this
+        #[arg(long, value_parser = duration, default_value = "7d")]
+        older_than: u64,
+        /// Accept the licence terms of SQL Server and of the Windows base image; asked once
+        #[arg(long)]
+        accept_eula: bool,
+        /// Print what happens, one JSON object a line
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Remove one that no instance uses
+    Remove {
+        /// Its name, or the beginning of its id
+        reference: String,
+        /// On this host
+        #[arg(long)]
+        host: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
+pub(crate) struct ImageBuild {
+    /// Version and edition; `berth image recipes` lists what there is
+    #[arg(required_unless_present = "folder", conflicts_with = "folder")]
+    pub(crate) recipe: Option<String>,
+    /// Build this folder with its own Dockerfile instead; the image needs a `--name`
+    #[arg(long, value_name = "DIR", requires = "name")]
+    pub(crate) folder: Option<PathBuf>,
+    /// What the image of a folder is called
+    #[arg(long, value_name = "REF", requires = "folder")]
+    pub(crate) name: Option<String>,
+    /// On this host
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// The server's collation
+    #[arg(long)]
+    pub(crate) collation: Option<String>,
+    /// An installer of your own, one `.exe`, and its `.box` by a second `--media`
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) media: Vec<String>,
+    /// The hash of that installer; one for each `--media`
+    #[arg(long, value_name = "HEX", requires = "media")]
+    pub(crate) sha256: Vec<String>,
+    /// Accept the licence terms of SQL Server and of the Windows base image; asked once
+    #[arg(long)]
+    pub(crate) accept_eula: bool,
+    /// Use nothing of an earlier build
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Print what happens, one JSON object a line
+    #[command(flatten)]
+    pub(crate) json: Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -114,9 +114,19 @@ impl Session {
         request: &C::Request,
         secrets: BTreeMap<String, Secret>,
     ) -> Result<dto::Outcome> {
+        let started = self.begin::<C>(request, secrets).await?;
+        self.watch(started).await
+    }
+
+    /// Starts an operation. Whoever is interrupted while it begins still hears of it.
+    pub(crate) async fn begin<C: Command<Response = dto::Started>>(
+        &self,
+        request: &C::Request,
+        secrets: BTreeMap<String, Secret>,
+    ) -> Result<dto::Started> {
         let mut call = Box::pin(self.client.call::<C>(request, secrets));
-        let started = tokio::select! {
-            reply = &mut call => reply?.body,
+        tokio::select! {
+            reply = &mut call => Ok(reply?.body),
             () = interrupted() => {
                 // It may have begun by now, and only its answer says what to cancel.
                 let reply = tokio::select! {
@@ -126,10 +136,9 @@ impl Session {
                         .hint("`berth list` shows what is there")),
                 };
                 interrupt_again();
-                reply.body
+                Ok(reply.body)
             }
-        };
-        self.watch(started).await
+        }
     }
 
     /// Watches an operation that was started.

@@ -21,6 +21,7 @@ pub mod error;
 pub mod errorlog;
 pub mod found;
 pub mod host;
+pub mod image;
 pub mod instance;
 pub mod label;
 pub mod name;

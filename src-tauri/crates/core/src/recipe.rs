@@ -12,6 +12,48 @@ pub const DEFAULT_VERSION: u16 = 2022;
 pub const EULA: &str =
     "the Microsoft SQL Server licence terms (https://go.microsoft.com/fwlink/?LinkId=746388)";
 
+/// The collation that SQL Server's Setup takes by itself on Windows in English.
+pub const COLLATION: &str = "SQL_Latin1_General_CP1_CI_AS";
+
+/// The base that images are built on for a Windows host of this build: `ltsc2022` is the one that is proven on both 2022 and 2025.
+#[must_use]
+pub fn base(build: Option<u32>) -> &'static str {
+    if build.is_some_and(|b| b < 20348) {
+        "ltsc2019"
+    } else {
+        "ltsc2022"
+    }
+}
+
+/// The name of the image that Berth builds. The collation is built in, so another than the usual one makes another image.
+#[must_use]
+pub fn reference(version: u16, edition: Edition, base: &str, collation: Option<&str>) -> String {
+    let plain = format!("berth/sql:{version}-{}-{base}", edition.as_str());
+    match collation.filter(|c| !c.eq_ignore_ascii_case(COLLATION)) {
+        Some(other) => format!("{plain}-{}", other.to_ascii_lowercase()),
+        None => plain,
+    }
+}
+
+/// Checks the name of a collation, as far as its form goes.
+///
+/// # Errors
+/// [`crate::Code::Usage`] where no collation can be called so.
+pub fn check_collation(name: &str) -> Result<()> {
+    let fine = (1..=100).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if fine {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "`{}` is the name of no collation",
+        name.escape_debug()
+    ))
+    .hint(format!(
+        "Write it as SQL Server does, such as `{COLLATION}`"
+    )))
+}
+
 /// The editions that need no licence to be bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edition {
@@ -117,6 +159,7 @@ impl Recipe {
         version: Option<u16>,
         edition: Option<Edition>,
         image: Option<&str>,
+        collation: Option<&str>,
     ) -> Result<Self> {
         let edition = edition.unwrap_or(Edition::Express);
         if let Some(image) = image {
@@ -143,15 +186,12 @@ impl Recipe {
                 os,
             }),
             Os::Windows => {
-                // ltsc2022 is the one base that is proven on both 2022 and 2025 hosts.
-                let base = if build.is_some_and(|b| b < 20348) {
-                    "ltsc2019"
-                } else {
-                    "ltsc2022"
-                };
+                if let Some(collation) = collation {
+                    check_collation(collation)?;
+                }
                 Ok(Self {
                     id: "windows",
-                    image: format!("berth/sql:{version}-{}-{base}", edition.as_str()),
+                    image: reference(version, edition, base(build), collation),
                     version: Some(version),
                     edition,
                     os,
@@ -247,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_recipe_follows_the_host() {
-        let r = Recipe::choose(Os::Linux, None, None, None, None).unwrap();
+        let r = Recipe::choose(Os::Linux, None, None, None, None, None).unwrap();
         assert_eq!(r.image, "mcr.microsoft.com/mssql/server:2022-latest");
         let r = Recipe::choose(
             Os::Windows,
@@ -255,13 +295,14 @@ mod tests {
             Some(2019),
             Some(Edition::Developer),
             None,
+            None,
         )
         .unwrap();
         assert_eq!(r.image, "berth/sql:2019-developer-ltsc2019");
-        let r = Recipe::choose(Os::Windows, Some(26100), None, None, None).unwrap();
+        let r = Recipe::choose(Os::Windows, Some(26100), None, None, None, None).unwrap();
         assert_eq!(r.image, "berth/sql:2022-express-ltsc2022");
-        assert!(Recipe::choose(Os::Linux, None, Some(2014), None, None).is_err());
-        assert!(Recipe::choose(Os::Linux, None, None, None, Some("-v")).is_err());
+        assert!(Recipe::choose(Os::Linux, None, Some(2014), None, None, None).is_err());
+        assert!(Recipe::choose(Os::Linux, None, None, None, Some("-v"), None).is_err());
     }
 
     #[test]
@@ -272,7 +313,7 @@ mod tests {
 
     #[test]
     fn too_little_memory_is_refused_before_the_container_dies_of_it() {
-        let r = Recipe::choose(Os::Linux, None, None, None, None).unwrap();
+        let r = Recipe::choose(Os::Linux, None, None, None, None, None).unwrap();
         assert!(r.check_memory(1 << 30).is_err());
         assert!(r.check_memory(r.default_memory()).is_ok());
         assert!(r.engine_memory_mb(2 << 30) < 2048);

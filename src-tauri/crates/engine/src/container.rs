@@ -90,6 +90,8 @@ pub struct Container {
     pub name: String,
     /// The image as it was asked for.
     pub image: String,
+    /// The image's id, `sha256:…`.
+    pub image_id: String,
     /// How far it is.
     pub state: RunState,
     /// The engine's own words: `Up 3 hours`, `Exited (1) 2 minutes ago`.
@@ -426,6 +428,7 @@ fn summary(c: ContainerSummary) -> Result<Container> {
         id,
         name,
         image: c.image.unwrap_or_default(),
+        image_id: c.image_id.unwrap_or_default(),
         state: c
             .state
             .map(|s| RunState::from_engine(s.as_ref()))

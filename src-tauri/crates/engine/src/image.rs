@@ -148,7 +148,7 @@ fn tagged(reference: &str) -> String {
 
 /// The reference goes into a path. The grammar is the engine's business; what would make
 /// another path of it is ours.
-fn check_reference(doing: &Doing<'_>, reference: &str) -> Result<()> {
+pub(crate) fn check_reference(doing: &Doing<'_>, reference: &str) -> Result<()> {
     let fine = reference.starts_with(|c: char| c.is_ascii_alphanumeric())
         && reference.len() <= 512
         && !reference.ends_with('/')

@@ -34,6 +34,7 @@
     )
 )]
 
+mod build;
 mod container;
 mod create;
 mod disk;
@@ -48,6 +49,7 @@ mod stats;
 mod transport;
 mod volume;
 
+pub use build::{Build, BuildWord, Content};
 pub use container::{
     Address, Container, Inspect, Mount, MountKind, Port, RestartPolicy, RunState, State,
 };

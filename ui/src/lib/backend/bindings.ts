@@ -926,6 +926,131 @@ repair: string,
 by_prepare: boolean, };
 
 /**
+ * An image to build: a recipe, or a folder of the user's own.
+ */
+export type ImageBuild = { 
+/**
+ * `2022-express`, or `2022`.
+ */
+recipe: string | null, 
+/**
+ * A folder with a `Dockerfile`, absolute, on this machine.
+ */
+folder: string | null, 
+/**
+ * What the image of a folder is called.
+ */
+reference: string | null, 
+/**
+ * The default host where none is named.
+ */
+host: string | null, 
+/**
+ * The server's collation.
+ */
+collation: string | null, 
+/**
+ * The user's own installer instead of Microsoft's download: one `.exe`, and its `.box` where it has one.
+ */
+media: Array<MediaFile>, 
+/**
+ * The terms of [`Recipes`] were accepted in this call.
+ */
+accept_eula: boolean, 
+/**
+ * Nothing of an earlier build is used.
+ */
+fresh: boolean, };
+
+/**
+ * Whose images.
+ */
+export type ImageList = { 
+/**
+ * The default host where none is named.
+ */
+host: string | null, };
+
+/**
+ * Images to make anew.
+ */
+export type ImageRebuild = { 
+/**
+ * The default host where none is named.
+ */
+host: string | null, 
+/**
+ * Those that were built more than so many seconds ago.
+ */
+older_than: number, 
+/**
+ * The terms of [`Recipes`] were accepted in this call.
+ */
+accept_eula: boolean, };
+
+/**
+ * An image to remove.
+ */
+export type ImageRemove = { 
+/**
+ * Its name, or the beginning of its id, 12 digits at least.
+ */
+reference: string, 
+/**
+ * The default host where none is named.
+ */
+host: string | null, };
+
+/**
+ * A SQL Server image that Berth built.
+ */
+export type ImageView = { 
+/**
+ * Its host.
+ */
+host: string, 
+/**
+ * Its name, or its id where a newer one took the name.
+ */
+reference: string, 
+/**
+ * `sha256:…`.
+ */
+id: string, 
+/**
+ * Whether it has its name still, so that new instances are made of it.
+ */
+current: boolean, 
+/**
+ * `2022-express`.
+ */
+recipe: string | null, 
+/**
+ * The recipe's own version.
+ */
+recipe_version: string | null, 
+/**
+ * `express`.
+ */
+edition: string | null, 
+/**
+ * The server's collation.
+ */
+collation: string | null, 
+/**
+ * RFC 3339.
+ */
+built_at: string | null, 
+/**
+ * Bytes on the host's disk, layers that others use too included.
+ */
+size: number, 
+/**
+ * The instances and other containers made of it.
+ */
+used_by: Array<string>, };
+
+/**
  * Which instances to list.
  */
 export type InstanceList = { 
@@ -1227,6 +1352,19 @@ since: number | null,
  * The last so many lines.
  */
 tail: number | null, };
+
+/**
+ * A file of an installer.
+ */
+export type MediaFile = { 
+/**
+ * An address that the host fetches it from, or an absolute path on this machine.
+ */
+place: string, 
+/**
+ * What it must be; a file of this machine may go without.
+ */
+sha256: string | null, };
 
 /**
  * An empty request or response.
@@ -1609,6 +1747,48 @@ instructions: string,
 prompts: Array<Prompt>, };
 
 /**
+ * How an image is made.
+ */
+export type RecipeView = { 
+/**
+ * `2022-express`.
+ */
+name: string, 
+/**
+ * `2022`.
+ */
+version: string, 
+/**
+ * `express`.
+ */
+edition: string, 
+/**
+ * What its installer weighs in megabytes, where that is known.
+ */
+media_mb: number | null, 
+/**
+ * What should be known before.
+ */
+notes: Array<string>, };
+
+/**
+ * The SQL Server images that can be built on a Windows host.
+ */
+export type Recipes = { 
+/**
+ * Each that needs nothing of the user's own.
+ */
+recipes: Array<RecipeView>, 
+/**
+ * What has to be accepted before the first build on a host that is not the practice host.
+ */
+terms: Array<Terms>, 
+/**
+ * What Microsoft says of such images.
+ */
+position: string, };
+
+/**
  * One rung of the ladder to the engine.
  */
 export type Rung = { 
@@ -1650,6 +1830,23 @@ memory: number,
  * Bytes; the instance's own limit where the engine says none.
  */
 memory_limit: number | null, };
+
+/**
+ * Licence terms.
+ */
+export type Terms = { 
+/**
+ * Stable name.
+ */
+id: string, 
+/**
+ * What they are called, and where they are.
+ */
+text: string, 
+/**
+ * When they were accepted on this machine, RFC 3339.
+ */
+accepted_at: string | null, };
 
 /**
  * An instance by name, with a limit.
@@ -1788,6 +1985,11 @@ export interface Commands {
   "host.unprepare": { request: HostPrepare; item: Nothing; response: Started };
   "host.doctor": { request: HostPrepare; item: Nothing; response: HostDoctor };
   "host.remove": { request: HostRemove; item: Nothing; response: Nothing };
+  "image.recipes": { request: Nothing; item: Nothing; response: Recipes };
+  "image.list": { request: ImageList; item: Nothing; response: Array<ImageView> };
+  "image.build": { request: ImageBuild; item: Nothing; response: Started };
+  "image.rebuild": { request: ImageRebuild; item: Nothing; response: Started };
+  "image.remove": { request: ImageRemove; item: Nothing; response: Nothing };
   "instance.up": { request: Up; item: Nothing; response: Started };
   "instance.list": { request: InstanceList; item: Nothing; response: Instances };
   "instance.show": { request: InstanceName; item: Nothing; response: InstanceView };

@@ -6,6 +6,7 @@ mod data;
 mod demo;
 mod history;
 mod host;
+mod image;
 mod instance;
 mod practice;
 mod query;
@@ -26,6 +27,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
     let verbose = arguments.verbose;
     match arguments.command {
         Command::Host(command) => host::run(&Session::open(verbose).await?, command).await,
+        Command::Image(command) => image::run(&Session::open(verbose).await?, command).await,
         Command::Up(up) => instance::up(&Session::open(verbose).await?, *up).await,
         Command::Run(command) => Ok(Box::pin(run::run(verbose, *command)).await),
         Command::List { host, json } => {

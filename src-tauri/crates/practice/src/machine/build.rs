@@ -17,6 +17,7 @@ use super::{
     disk::{WindowsPath, entry},
     dockerfile::{self, Dockerfile, Step},
     image::{Image, full_reference},
+    recipe::Say,
     refusal::{Answer, Refusal},
     state::make_folder,
     volume::blocking,
@@ -42,36 +43,49 @@ pub struct Order {
     pub no_cache: bool,
 }
 
-/// Where the builder says how far it is.
-pub type Say<'a> = &'a mut (dyn FnMut(String) + Send);
+/// How many finished steps the builder's cache knows.
+const CACHE: usize = 1000;
 
 /// An image in the making.
-struct Making {
+pub(super) struct Making {
     /// By which the next one is known: the same base and steps give the same image.
-    id: String,
+    pub(super) id: String,
     config: Config,
-    size: u64,
+    pub(super) size: u64,
     shell: Vec<String>,
     /// What `$name` is.
-    values: BTreeMap<String, String>,
+    pub(super) values: BTreeMap<String, String>,
     /// Files to lay into the image, as `source → place`.
     files: Vec<(PathBuf, WindowsPath)>,
     /// The folders of the images below.
     bases: Vec<String>,
 }
 
-fn short(id: &str) -> String {
+impl Making {
+    /// What a file that was copied in holds.
+    pub(super) fn content_of(&self, place: &str) -> Option<Vec<u8>> {
+        let place = super::layer::container_path(place).ok()?.to_windows();
+        let (source, _) = (self.files.iter().rev())
+            .find(|(_, there)| there.to_windows().eq_ignore_ascii_case(&place))?;
+        std::fs::read(source).ok()
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+pub(super) fn short(id: &str) -> String {
     id.trim_start_matches("sha256:").chars().take(12).collect()
 }
 
-fn next_id(id: &str, step: &str) -> String {
+pub(super) fn next_id(id: &str, step: &str) -> String {
     let digest = Sha256::new()
         .chain_update(id)
         .chain_update([0])
         .chain_update(step)
         .finalize();
-    let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&digest))
 }
 
 /// The folder of an image's own files.
@@ -84,19 +98,21 @@ impl Model {
     ///
     /// # Errors
     /// In the builder's words; what was said before stands.
-    pub async fn build_image(&self, order: &Order, say: Say<'_>) -> Answer<String> {
+    pub async fn build_image(&self, order: &Order, say: &Say) -> Answer<String> {
         let file = self.dockerfile(order)?;
         let total = file.steps.len() + usize::from(!order.labels.is_empty());
         let mut values = BTreeMap::new();
         let mut used: Vec<&str> = Vec::new();
         let mut making: Option<Making> = None;
         for (n, step) in file.steps.iter().enumerate() {
-            say(format!(
-                "Step {}/{total} : {} {}\n",
+            say.line(format!(
+                "Step {}/{total} : {} {}",
                 n + 1,
                 step.word,
                 step.rest
-            ));
+            ))
+            .await?;
+            let mut ran = None;
             let before = making.as_ref().map(|m| m.id.clone());
             match (&step.word[..], &mut making) {
                 ("ARG", making) => {
@@ -127,28 +143,39 @@ impl Model {
                     if making.is_some() {
                         return Err(Refusal::not_implemented("A build of several stages"));
                     }
-                    *making = Some(self.base(step, &file, &values)?);
+                    *making = Some(self.base(step, &file, &values, say).await?);
                 }
                 (_, None) => return Err(Refusal::invalid("no build stage in current context")),
+                ("RUN", Some(making)) => {
+                    ran = Some(self.run_step(making, step, order.no_cache, say).await?);
+                }
                 (_, Some(making)) => self.apply(making, step, &file, order).await?,
             }
             if let Some(making) = &making {
                 // As the builder does: metadata makes an image of its own at each step.
                 if before.is_some() {
-                    if !order.no_cache && self.read(|s| s.images.contains_key(&making.id)) {
-                        say(" ---> Using cache\n".to_owned());
+                    let cached = ran.unwrap_or_else(|| {
+                        !order.no_cache && self.read(|s| s.steps.contains(&making.id))
+                    });
+                    if cached {
+                        say.line(" ---> Using cache").await?;
                     } else {
-                        say(format!(
-                            " ---> Running in {}\n",
-                            short(&next_id(&making.id, "run"))
-                        ));
-                        say(format!(
-                            "Removing intermediate container {}\n",
-                            short(&next_id(&making.id, "run"))
-                        ));
+                        if ran.is_none() {
+                            let container = short(&next_id(&making.id, "run"));
+                            say.line(format!(" ---> Running in {container}")).await?;
+                            say.line(format!("Removing intermediate container {container}"))
+                                .await?;
+                        }
+                        self.change(|state| {
+                            state.steps.insert(making.id.clone());
+                            while state.steps.len() > CACHE {
+                                state.steps.pop_first();
+                            }
+                        })
+                        .await?;
                     }
                 }
-                say(format!(" ---> {}\n", short(&making.id)));
+                say.line(format!(" ---> {}", short(&making.id))).await?;
             }
         }
         let mut making =
@@ -159,10 +186,11 @@ impl Model {
                 .iter()
                 .map(|(k, v)| format!("{k}={v}"))
                 .collect();
-            say(format!("Step {total}/{total} : LABEL {}\n", text.join(" ")));
+            say.line(format!("Step {total}/{total} : LABEL {}", text.join(" ")))
+                .await?;
             making.config.labels.extend(order.labels.clone());
             making.id = next_id(&making.id, &text.join(" "));
-            say(format!(" ---> {}\n", short(&making.id)));
+            say.line(format!(" ---> {}", short(&making.id))).await?;
         }
         let unused: Vec<&str> = order
             .arguments
@@ -171,10 +199,11 @@ impl Model {
             .filter(|name| !used.contains(name))
             .collect();
         if !unused.is_empty() {
-            say(format!(
-                "[Warning] One or more build-args [{}] were not consumed\n",
+            say.line(format!(
+                "[Warning] One or more build-args [{}] were not consumed",
                 unused.join(" ")
-            ));
+            ))
+            .await?;
         }
         let id = making.id.clone();
         self.keep_image(making, &order.tags).await?;
@@ -193,11 +222,12 @@ impl Model {
         dockerfile::read(&text)
     }
 
-    fn base(
+    async fn base(
         &self,
         step: &Step,
         file: &Dockerfile,
         values: &BTreeMap<String, String>,
+        say: &Say,
     ) -> Answer<Making> {
         let rest = dockerfile::expand(&step.rest, file.escape, values)?;
         let words: Vec<&str> = rest
@@ -217,14 +247,18 @@ impl Model {
         if name == "scratch" {
             return Err(Refusal::failed("Windows does not support FROM scratch"));
         }
-        let Ok(image) = self.image(name) else {
-            return Err(match self.pull(name) {
-                super::image::Pull::Refused(refusal) => refusal,
-                super::image::Pull::WrongPlatform(why) => Refusal::failed(why),
-                super::image::Pull::Present(_) => {
-                    Refusal::not_found(format!("No such image: {name}"))
+        let image = match self.image(name) {
+            Ok(image) => image,
+            Err(missing) => match self.windows_base(name, say).await {
+                Some(fetched) => fetched?,
+                None => {
+                    return Err(match self.pull(name) {
+                        super::image::Pull::Refused(refusal) => refusal,
+                        super::image::Pull::WrongPlatform(why) => Refusal::failed(why),
+                        super::image::Pull::Present(_) => missing,
+                    });
                 }
-            });
+            },
         };
         let mut bases = image.layers.clone();
         bases.push(image.id.clone());

@@ -65,8 +65,23 @@ pub enum Fault {
     FeatureFails,
     /// `wrong-signature`: the engine that is downloaded is not its publisher's.
     WrongSignature,
+    /// `build-fails=CAUSE`: building an image fails: `download`, `hash` or `setup`.
+    BuildFails(BuildCause),
+    /// `slow-build=SECONDS`: SQL Server's setup takes this long.
+    SlowBuild(Duration),
     /// `no-network`: the engine's network cannot be made.
     NoNetwork,
+}
+
+/// Why a build fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildCause {
+    /// `download`: the machine resolves no names of the internet.
+    Download,
+    /// `hash`: what is fetched is not what it should be.
+    Hash,
+    /// `setup`: SQL Server's setup finds that its engine does not start.
+    Setup,
 }
 
 /// Why a start fails.
@@ -168,7 +183,7 @@ impl Cause {
 }
 
 /// What there is, as a hint says it.
-const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key`, `expired-certificate`, `never-back`, `feature-fails`, `wrong-signature` and `no-network`";
+const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key`, `expired-certificate`, `never-back`, `feature-fails`, `wrong-signature`, `build-fails=download|hash|setup`, `slow-build=SECONDS` and `no-network`";
 
 impl FromStr for Fault {
     type Err = Error;
@@ -234,6 +249,14 @@ impl FromStr for Fault {
             "never-back" => plain(Self::NeverBack),
             "feature-fails" => plain(Self::FeatureFails),
             "wrong-signature" => plain(Self::WrongSignature),
+            "build-fails" => match value {
+                Some("download") => Ok(Self::BuildFails(BuildCause::Download)),
+                Some("hash") => Ok(Self::BuildFails(BuildCause::Hash)),
+                Some("setup") => Ok(Self::BuildFails(BuildCause::Setup)),
+                _ => Err(Error::usage("The fault `build-fails` needs a cause")
+                    .hint("There are `download`, `hash` and `setup`")),
+            },
+            "slow-build" => Ok(Self::SlowBuild(seconds()?)),
             "no-network" => plain(Self::NoNetwork),
             _ => Err(Error::usage(format!(
                 "The practice host has no fault `{}`",
@@ -342,6 +365,22 @@ impl Faults {
     /// Whether this plain fault was asked for.
     pub fn has(&self, fault: Fault) -> bool {
         self.find(|f| (*f == fault).then_some(())).is_some()
+    }
+
+    /// Why builds fail.
+    pub fn build_fails(&self) -> Option<BuildCause> {
+        self.find(|f| match f {
+            Fault::BuildFails(cause) => Some(*cause),
+            _ => None,
+        })
+    }
+
+    /// How long SQL Server's setup takes.
+    pub fn build_delay(&self) -> Duration {
+        self.delay(|f| match f {
+            Fault::SlowBuild(t) => Some(*t),
+            _ => None,
+        })
     }
 
     /// How much longer SQL Server takes before it listens.

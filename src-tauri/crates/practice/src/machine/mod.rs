@@ -20,6 +20,7 @@ pub mod log;
 pub mod mount;
 pub mod network;
 mod process;
+pub mod recipe;
 pub mod refusal;
 pub mod state;
 pub mod tail;
@@ -402,6 +403,7 @@ fn new_state(machine: Machine) -> Result<State> {
             _ => BTreeMap::new(),
         },
         volumes: BTreeMap::new(),
+        steps: std::collections::BTreeSet::new(),
     })
 }
 

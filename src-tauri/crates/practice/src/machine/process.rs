@@ -168,9 +168,10 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
         server_name: container.config.hostname.to_uppercase(),
         version: version_of(major),
         edition: image.sql_edition(),
-        collation: container
-            .config
-            .variable("MSSQL_COLLATION")
+        // Built in, where the image was built by Berth's recipe.
+        collation: (image.config.labels.get(berth_core::image::COLLATION))
+            .map(String::as_str)
+            .or_else(|| container.config.variable("MSSQL_COLLATION"))
             .unwrap_or("SQL_Latin1_General_CP1_CI_AS")
             .to_owned(),
         memory_mb: container

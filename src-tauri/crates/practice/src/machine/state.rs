@@ -37,6 +37,9 @@ pub struct State {
     pub images: BTreeMap<String, Image>,
     /// Volumes by name.
     pub volumes: BTreeMap<String, Volume>,
+    /// The finished steps of builds, which the builder's cache is.
+    #[serde(default)]
+    pub steps: std::collections::BTreeSet<String>,
 }
 
 /// A volume; its data is in the folder of its name.

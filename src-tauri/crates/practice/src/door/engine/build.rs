@@ -9,11 +9,12 @@ use serde_json::json;
 use super::{
     archive::{receive, unpack},
     query::Query,
-    reply::{self, Reply},
+    reply::{self, Parts, Reply},
 };
 use crate::machine::{
     Model,
     build::Order,
+    recipe::{Say, Word},
     refusal::{Answer, Refusal},
 };
 
@@ -79,16 +80,30 @@ pub(super) async fn build(
     let (parts, reply) = reply::stream("application/json");
     let model = Arc::clone(model);
     tokio::spawn(async move {
-        let mut said: Vec<String> = Vec::new();
-        let result = {
-            let mut say = |text: String| said.push(text);
-            model.build_image(&order, &mut say).await
+        let (said, mut words) = tokio::sync::mpsc::channel(1);
+        let say = Say(said);
+        // Who hangs up ends the telling, and with it the build.
+        let to = &parts;
+        let telling = async move {
+            while let Some(word) = words.recv().await {
+                let line = match word {
+                    _ if quiet => continue,
+                    Word::Said(text) => json!({ "stream": text }),
+                    Word::Pull(line) => line,
+                };
+                if !tell(to, &line).await {
+                    return;
+                }
+            }
         };
+        let building = async {
+            let result = model.build_image(&order, &say).await;
+            drop(say);
+            result
+        };
+        let (result, ()) = tokio::join!(building, telling);
         drop(folder);
         let mut lines: Vec<serde_json::Value> = Vec::new();
-        if !quiet {
-            lines.extend(said.into_iter().map(|text| json!({ "stream": text })));
-        }
         match result {
             Ok(id) => {
                 let short: String = id.trim_start_matches("sha256:").chars().take(12).collect();
@@ -108,14 +123,15 @@ pub(super) async fn build(
             })),
         }
         for line in lines {
-            if parts
-                .send(Bytes::from(format!("{line}\r\n")))
-                .await
-                .is_err()
-            {
+            if !tell(&parts, &line).await {
                 return;
             }
         }
     });
     Ok(reply)
+}
+
+/// One line of the stream; false where nobody reads it any more.
+async fn tell(parts: &Parts, line: &serde_json::Value) -> bool {
+    parts.send(Bytes::from(format!("{line}\r\n"))).await.is_ok()
 }

@@ -1,0 +1,411 @@
+//! A SQL Server image is built on a Windows host, and instances are made of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use berth_tests::rig::{Home, PracticeHost, drivers, wait_for};
+use serde_json::{Value, json};
+use support::Background;
+
+const SOON: Duration = Duration::from_secs(60);
+
+const IMAGE: &str = "berth/sql:2022-express-ltsc2022";
+const BUILD: [&str; 5] = ["image", "build", "2022-express", "--host", "win"];
+
+fn added(host: &PracticeHost) -> Home {
+    let home = Home::new();
+    let key = host.client_key().display().to_string();
+    let _ = home
+        .berth(&[
+            "host",
+            "add",
+            "win",
+            &host.address(),
+            "--identity",
+            &key,
+            "--trust-host-key",
+            &host.fingerprint(),
+        ])
+        .ok();
+    home
+}
+
+/// A host that was bare and is one for containers now.
+fn prepared(host: &PracticeHost) -> Home {
+    let home = added(host);
+    let _ = home.berth(&["host", "prepare", "win", "--yes"]).ok();
+    home
+}
+
+fn list(home: &Home) -> Value {
+    home.berth(&["image", "list", "--host", "win", "--json"])
+        .json()
+}
+
+fn accepting<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&BUILD[..], &["--accept-eula"], more].concat()
+}
+
+#[test]
+fn from_a_bare_machine_to_a_driver_that_connects() {
+    for machine in ["bare-2019", "bare-2022", "bare-2025"] {
+        let host = PracticeHost::playing(machine, &[]);
+        let home = prepared(&host);
+        let image = if machine == "bare-2019" {
+            "berth/sql:2022-express-ltsc2019"
+        } else {
+            IMAGE
+        };
+        // Nobody need know of images: what is missing is said with what makes it.
+        let missing = home
+            .berth(&["up", "one", "--host", "win", "--accept-eula"])
+            .code(3);
+        assert!(
+            missing
+                .stderr
+                .contains("berth image build 2022-express --host win"),
+            "{machine}: {}",
+            missing.stderr
+        );
+        let refused = home.berth(&BUILD).code(4);
+        assert!(
+            refused
+                .stderr
+                .contains("Windows container base image terms")
+                && !refused.stderr.contains("SQL Server licence terms"),
+            "what was accepted before is not asked for again: {}",
+            refused.stderr
+        );
+        let built = home.berth(&accepting(&["--json"])).ok();
+        let lines: Vec<Value> = built
+            .stdout
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        for (what, why) in [
+            ("Base image: Downloading", "the base is fetched"),
+            ("installing SQL Server", "our own steps are told"),
+            (
+                "Setup: 10 of 10 done",
+                "what Setup says is told as it comes",
+            ),
+        ] {
+            assert!(
+                lines.iter().any(|l| l["text"] == what),
+                "{machine}: {why}: {}",
+                built.stdout
+            );
+        }
+        assert_eq!(lines.last().unwrap()["outcome"]["changed"], true);
+        let all = list(&home);
+        assert_eq!(all[0]["reference"], image, "{all}");
+        assert_eq!(all[0]["recipe"], "2022-express");
+        assert_eq!(all[0]["recipe_version"], "1");
+        let labels = host
+            .running()
+            .model()
+            .image(image)
+            .unwrap_or_else(|_| panic!("{image} is there"))
+            .config
+            .labels;
+        assert_eq!(
+            labels["dev.berth.image.hash"].len(),
+            64,
+            "the hash is on the image: {labels:?}"
+        );
+
+        let file = home.write("password", "Abcdefghijkl0123456789XY");
+        let file = file.display().to_string();
+        let up = home
+            .berth(&["up", "one", "--host", "win", "--password-file", &file])
+            .ok();
+        let said = home
+            .berth(&["query", "one", "SELECT 42 AS answer", "--csv"])
+            .ok();
+        assert!(said.stdout.contains("42"), "{}", said.stdout);
+        if machine == "bare-2022"
+            && let Some(opened) = drivers::sqlclient(up.stdout.trim(), "SELECT 42 AS answer")
+        {
+            assert_eq!(opened, Ok(vec![vec![json!(42)]]), "the string opens it");
+        }
+        let used = home
+            .berth(&["image", "remove", image, "--host", "win"])
+            .code(4);
+        assert!(
+            used.stderr.contains("is in use") && used.stderr.contains("`one`"),
+            "{}",
+            used.stderr
+        );
+        let _ = home.berth(&["remove", "one", "--data", "delete"]).ok();
+        let _ = home
+            .berth(&["image", "remove", image, "--host", "win"])
+            .ok();
+        assert_eq!(list(&home), json!([]));
+    }
+}
+
+#[test]
+fn the_licences_are_named_asked_once_and_written_down_with_their_time() {
+    let host = PracticeHost::start();
+    let home = added(&host);
+    let refused = home.berth(&BUILD).code(4);
+    for name in [
+        "Microsoft SQL Server licence terms",
+        "Windows container base image terms",
+        "--accept-eula",
+        "does not support SQL Server in Windows containers",
+    ] {
+        assert!(refused.stderr.contains(name), "{name}: {}", refused.stderr);
+    }
+    let _ = home.berth(&accepting(&[])).ok();
+    let terms = home.berth(&["image", "recipes", "--json"]).json();
+    for one in terms["terms"].as_array().unwrap() {
+        assert!(
+            one["accepted_at"].as_str().unwrap().starts_with("20"),
+            "when it was accepted is kept: {terms}"
+        );
+    }
+    let again = home.berth(&BUILD).ok();
+    assert!(
+        again.stderr.contains("is there already"),
+        "what is there is not built twice: {}",
+        again.stderr
+    );
+}
+
+#[test]
+fn a_build_that_fails_says_why_and_what_helps_and_the_next_one_goes_on() {
+    for (fault, cause, help) in [
+        ("build-fails=download", "download ended with 6", "DNS"),
+        ("build-fails=hash", "has the SHA-256", "proxy"),
+        (
+            "build-fails=setup",
+            "Wait on the Database Engine recovery handle failed",
+            "sectors over 4 KB",
+        ),
+        (
+            "disk-full",
+            "not enough space on the disk",
+            "free some space",
+        ),
+    ] {
+        let mut host = PracticeHost::playing("ready", &[fault]);
+        let home = added(&host);
+        let build = [
+            "image",
+            "build",
+            "2019-developer",
+            "--host",
+            "win",
+            "--accept-eula",
+        ];
+        let failed = home.berth(&build).code(1);
+        assert!(
+            failed.stderr.contains(cause) && failed.stderr.contains(help),
+            "{fault}: {}",
+            failed.stderr
+        );
+        assert!(
+            failed.stderr.contains("cache for the next try"),
+            "{fault}: it is not all lost: {}",
+            failed.stderr
+        );
+        assert_eq!(
+            list(&home).as_array().unwrap().len(),
+            1,
+            "{fault}: nothing half is listed beside the image that was there"
+        );
+        host.reboot(&[]);
+        let next = home.berth(&[&build[..], &["--json"]].concat()).ok();
+        if fault.starts_with("build-fails") {
+            assert!(
+                next.stdout.contains("Using cache"),
+                "{fault}: what was finished is not done again: {}",
+                next.stdout
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_build_leaves_nothing_behind() {
+    let mut host = PracticeHost::playing("ready", &["slow-build=600"]);
+    let home = added(&host);
+    let before = list(&home);
+    let mut build = Background::start(
+        &home,
+        &[
+            "image",
+            "build",
+            "2017-express",
+            "--host",
+            "win",
+            "--accept-eula",
+            "--json",
+        ],
+    );
+    wait_for("setup to begin", SOON, || {
+        build
+            .stdout()
+            .contains("installing SQL Server")
+            .then_some(())
+    });
+    build.interrupt();
+    let code = build.code(SOON);
+    assert_eq!(code, 1, "{}", build.stderr());
+    assert!(
+        build.stderr().contains("Cancelled"),
+        "it says that it was cancelled: {}",
+        build.stderr()
+    );
+    assert_eq!(list(&home), before, "no image of it is there");
+    assert_eq!(
+        host.running().model().containers().len(),
+        0,
+        "no container of it is there"
+    );
+    host.reboot(&[]);
+    let _ = home
+        .berth(&["image", "build", "2017-express", "--host", "win"])
+        .ok();
+}
+
+#[test]
+fn old_images_are_made_anew_and_what_nothing_uses_is_removed() {
+    let host = PracticeHost::start();
+    let home = added(&host);
+    let _ = home.berth(&accepting(&[])).ok();
+    let first = list(&home);
+    let rebuild = |age: &str| {
+        home.berth(&["image", "rebuild", "--host", "win", "--older-than", age])
+            .ok()
+    };
+    let young = rebuild("1d");
+    assert!(
+        young.stderr.contains("No image is that old"),
+        "{}",
+        young.stderr
+    );
+    assert_eq!(list(&home)[0]["id"], first[0]["id"]);
+
+    let file = home.write("password", "Abcdefghijkl0123456789XY");
+    let file = file.display().to_string();
+    let _ = home
+        .berth(&["up", "one", "--host", "win", "--password-file", &file])
+        .ok();
+    // Until it is older than the second that is asked for.
+    let old_enough = || {
+        wait_for("the image to be a second old", SOON, || {
+            let said = rebuild("1s").stderr;
+            (!said.contains("No image is that old")).then_some(said)
+        })
+    };
+    let stays = old_enough();
+    assert!(stays.contains("stays for the 1 instance"), "{stays}");
+    let both = list(&home);
+    let of = |all: &Value, current: bool| -> Vec<Value> {
+        let ours = |i: &&Value| i["recipe"] == "2022-express" && i["current"] == current;
+        all.as_array()
+            .unwrap()
+            .iter()
+            .filter(ours)
+            .cloned()
+            .collect()
+    };
+    let (new, old) = (of(&both, true), of(&both, false));
+    assert_eq!((new.len(), old.len()), (1, 1), "{both}");
+    assert_eq!(new[0]["used_by"], json!([]), "{both}");
+    assert_eq!(old[0]["used_by"], json!(["one"]), "{both}");
+    let _ = home.berth(&["remove", "one", "--data", "delete"]).ok();
+    let gone = old_enough();
+    assert!(gone.contains("is removed"), "{gone}");
+    assert_eq!(of(&list(&home), false), Vec::<Value>::new());
+}
+
+#[test]
+fn an_installer_of_ones_own_is_used_when_it_is_the_one_that_was_meant() {
+    let host = PracticeHost::start();
+    let home = added(&host);
+    let bytes = "MZ, as an installer begins".repeat(40_000);
+    let file = home.write("SQLEXPR.exe", &bytes);
+    let file = file.display().to_string();
+    let build = [
+        "image",
+        "build",
+        "2014-developer",
+        "--host",
+        "win",
+        "--accept-eula",
+    ];
+    let none = home.berth(&build).code(2);
+    assert!(none.stderr.contains("--media"), "{}", none.stderr);
+    let zeros = "0".repeat(64);
+    let wrong = [&build[..], &["--media", &file, "--sha256", &zeros]].concat();
+    let wrong = home.berth(&wrong).code(4);
+    assert!(
+        wrong.stderr.contains("not the one that you mean"),
+        "{}",
+        wrong.stderr
+    );
+    let fine = [&build[..], &["--media", &file, "--json"]].concat();
+    let fine = home.berth(&fine).ok();
+    assert!(
+        fine.stdout.contains("taking media/SQLEXPR.exe") && fine.stdout.contains("Sending"),
+        "{}",
+        fine.stdout
+    );
+    let url = "https://files.example/SQLEXPR.exe";
+    let unhashed = home
+        .berth(&[&build[..], &["--media", url]].concat())
+        .code(2);
+    assert!(unhashed.stderr.contains("--sha256"), "{}", unhashed.stderr);
+    let hash = "ab".repeat(32);
+    let fetched = [&build[..], &["--media", url, "--sha256", &hash, "--json"]].concat();
+    let fetched = home.berth(&fetched).ok();
+    assert!(
+        fetched.stdout.contains("downloading https://files.example"),
+        "{}",
+        fetched.stdout
+    );
+}
+
+#[test]
+fn another_collation_is_another_image() {
+    let host = PracticeHost::start();
+    let home = added(&host);
+    let wish = ["--collation", "Latin1_General_100_BIN2"];
+    let up = ["up", "one", "--host", "win", "--accept-eula"];
+    let missing = home.berth(&[&up[..], &wish].concat()).code(3);
+    assert!(
+        missing
+            .stderr
+            .contains("image build 2022-express --collation Latin1_General_100_BIN2"),
+        "{}",
+        missing.stderr
+    );
+    let _ = home.berth(&accepting(&wish)).ok();
+    let file = home.write("password", "Abcdefghijkl0123456789XY");
+    let file = file.display().to_string();
+    let up = [&up[..], &wish, &["--password-file", &file]].concat();
+    let _ = home.berth(&up).ok();
+    let said = home
+        .berth(&[
+            "query",
+            "one",
+            "SELECT CAST(SERVERPROPERTY('Collation') AS nvarchar(100)) AS c",
+            "--csv",
+        ])
+        .ok();
+    assert!(
+        said.stdout.contains("Latin1_General_100_BIN2"),
+        "what was asked for is what is there: {}",
+        said.stdout
+    );
+}
