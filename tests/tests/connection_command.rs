@@ -202,6 +202,7 @@ fn an_installed_driver_opens_the_string() {
         edition: "Express".into(),
         collation: String::new(),
         memory_mb: None,
+        disk: None,
     };
     let server = SqlServer::open(folder.path(), options).unwrap();
     let password = "Zq7'canary;}\"x";

@@ -178,6 +178,7 @@ fn server(runtime: &Runtime, folder: &std::path::Path, passwords: &[String]) -> 
         edition: "Express".into(),
         collation: String::new(),
         memory_mb: None,
+        disk: None,
     };
     let server = SqlServer::open(folder, options).expect("the engine opens its folder");
     server

@@ -34,6 +34,7 @@ fn options() -> Options {
         edition: "Express".into(),
         collation: String::new(),
         memory_mb: None,
+        disk: None,
     }
 }
 

@@ -103,6 +103,7 @@ async fn run() -> Result<(), String> {
         edition: env("MSSQL_PID").unwrap_or_else(|| "Developer".to_owned()),
         collation: env("MSSQL_COLLATION").unwrap_or_default(),
         memory_mb: memory.and_then(|m| u32::try_from(m).ok()),
+        disk: None,
     };
     // Deaf to it until here: an early SIGTERM ends the process, which has done nothing yet.
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("sqlservr: {e}"))?;

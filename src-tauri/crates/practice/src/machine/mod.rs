@@ -22,6 +22,7 @@ pub mod network;
 mod process;
 pub mod recipe;
 pub mod refusal;
+mod sql_disk;
 pub mod state;
 pub mod tail;
 pub mod volume;

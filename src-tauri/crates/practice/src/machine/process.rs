@@ -17,6 +17,7 @@ use super::{
     lifecycle::{Live, Order, Run, Service},
     lock,
     log::Source,
+    sql_disk::ContainerDisk,
     state::{Container, make_folder, write_private},
     volume::blocking,
 };
@@ -178,6 +179,7 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
             .config
             .variable("MSSQL_MEMORY_LIMIT_MB")
             .and_then(|mb| mb.parse().ok()),
+        disk: Some(Arc::new(ContainerDisk::new(model, container.clone()))),
     };
     let skew = model.faults().clock_skew();
     let opened = blocking({

@@ -536,6 +536,50 @@ pub(crate) enum DatabaseChange {
     Collate(String),
 }
 
+/// A name that may be given by a variable, as `BACKUP` and `RESTORE` take it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Named {
+    Name(String),
+    Variable(String),
+}
+
+/// One of the words behind `WITH` in `BACKUP` and `RESTORE`: `STATS = 5`, `MOVE 'a' TO 'b'`, `REPLACE`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MediaOption {
+    /// Upper case.
+    pub(crate) word: String,
+    pub(crate) value: Option<Expr>,
+    /// Behind `TO`.
+    pub(crate) to: Option<Expr>,
+}
+
+/// What is read from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RestoreKind {
+    Database,
+    HeaderOnly,
+    FileListOnly,
+    LabelOnly,
+    VerifyOnly,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Backup {
+    pub(crate) log: bool,
+    pub(crate) database: Named,
+    pub(crate) file: Expr,
+    pub(crate) options: Vec<MediaOption>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Restore {
+    pub(crate) kind: RestoreKind,
+    /// Missing for what only looks.
+    pub(crate) database: Option<Named>,
+    pub(crate) file: Expr,
+    pub(crate) options: Vec<MediaOption>,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statement {
     pub(crate) line: u32,
@@ -631,6 +675,8 @@ pub(crate) enum StatementKind {
         text: String,
     },
     Principal(Principal),
+    Backup(Box<Backup>),
+    Restore(Box<Restore>),
     Reconfigure,
     Checkpoint,
     Shutdown,

@@ -62,6 +62,21 @@ impl Session {
         if state.database(name).is_some() {
             return Err(exists());
         }
+        let files = self.server.new_files(name);
+        if let Err(e) = self.server.may_name(&files.data_path) {
+            let last = Message::new(
+                1802,
+                16,
+                4,
+                "CREATE DATABASE failed. Some file names listed could not be created. Check related errors.",
+            );
+            return Err(Message::new(
+                last.number,
+                last.class,
+                last.state,
+                format!("{} {}", e.text, last.text),
+            ));
+        }
         let id = state.next_database_id();
         // The file's own name never comes back, so that no session can mistake a new database for an old one.
         let file = format!("db{id}-{}.sqlite", uuid::Uuid::new_v4().simple());
@@ -95,8 +110,14 @@ impl Session {
             }
             .into(),
             snapshot_reads: false,
+            files: Some(files),
         };
-        if let Err(e) = state.save_database(&d) {
+        if let Err(e) = self
+            .server
+            .name_files(&d)
+            .and_then(|()| state.save_database(&d))
+        {
+            self.server.unname_files(&d);
             remove_files(&path);
             return Err(e);
         }
@@ -256,6 +277,7 @@ impl Session {
         state.remove_database(d.id)?;
         drop(state);
         self.close_file(&d);
+        self.server.unname_files(&d);
         remove_files(&self.server.dir.join(&d.file));
         Ok(())
     }
@@ -322,7 +344,7 @@ fn set_option(d: &mut Database, words: &[&str]) -> SqlResult<()> {
 }
 
 /// Removes a database's files. Other sessions may have them open still; the space comes back when they close.
-fn remove_files(path: &std::path::Path) {
+pub(super) fn remove_files(path: &std::path::Path) {
     let base = path.as_os_str().to_owned();
     for suffix in ["", "-wal", "-shm"] {
         let mut p = base.clone();

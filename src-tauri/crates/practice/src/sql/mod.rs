@@ -9,6 +9,7 @@
 //! do not survive a translation into another SQL.
 
 mod ast;
+mod backup;
 mod change;
 pub mod clock;
 pub(crate) mod collation;
@@ -16,6 +17,8 @@ pub(crate) mod convert;
 mod database;
 pub(crate) mod decimal;
 mod definition;
+pub mod disk;
+mod files;
 mod lexer;
 mod log;
 mod login;

@@ -239,7 +239,7 @@ impl Session {
         )?;
         let mut m = Message::new(
             6006,
-            10,
+            0,
             1,
             "Server shut down by request from login ".to_owned() + &self.login.name + ".",
         );

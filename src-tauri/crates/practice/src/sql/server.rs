@@ -17,6 +17,7 @@ pub(crate) use super::state::{Database, Login, Seen, State};
 use super::{
     clock,
     collation::Collation,
+    disk::{self, Disk},
     log::Log,
     login::{self, Hash},
     message::{self, Message, SqlResult},
@@ -36,6 +37,8 @@ pub struct Options {
     pub collation: String,
     /// The memory limit of the container in MiB, where it has one.
     pub memory_mb: Option<u32>,
+    /// The disk of the machine that is played; `None` is this machine's own.
+    pub disk: Option<Arc<dyn Disk>>,
 }
 
 /// How far a server that listens is with its start.
@@ -54,6 +57,7 @@ pub enum Stage {
 /// It speaks T-SQL and answers like SQL Server, and says in `@@VERSION` that it is none.
 pub struct SqlServer {
     pub(crate) dir: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) collation: Collation,
     pub(crate) started: NaiveDateTime,
@@ -118,7 +122,8 @@ fn only_one(dir: &Path) -> Result<std::fs::File> {
 const MASTER: &str = "
 CREATE TABLE IF NOT EXISTS server_database (id INTEGER PRIMARY KEY, name TEXT NOT NULL, file TEXT NOT NULL, owner BLOB NOT NULL,
     collation TEXT NOT NULL, created TEXT NOT NULL, compat INTEGER NOT NULL, access INTEGER NOT NULL, read_only INTEGER NOT NULL,
-    online INTEGER NOT NULL, recovery TEXT NOT NULL, snapshot_reads INTEGER NOT NULL);
+    online INTEGER NOT NULL, recovery TEXT NOT NULL, snapshot_reads INTEGER NOT NULL,
+    files TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS server_login (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sid BLOB NOT NULL, salt BLOB, rounds INTEGER,
     hash BLOB, database TEXT NOT NULL, language TEXT NOT NULL, disabled INTEGER NOT NULL, policy INTEGER NOT NULL,
     expiration INTEGER NOT NULL, created TEXT NOT NULL, modified TEXT NOT NULL, roles TEXT NOT NULL);
@@ -197,6 +202,21 @@ impl SqlServer {
         master
             .execute_batch("PRAGMA synchronous = FULL")
             .map_err(fail)?;
+        let named: bool = master
+            .query_row(
+                "SELECT COUNT(*) > 0 FROM pragma_table_info('server_database') WHERE name = 'files'",
+                [],
+                |r| r.get(0),
+            )
+            .map_err(fail)?;
+        if !named {
+            // A folder from before files had names of their own.
+            master
+                .execute_batch(
+                    "ALTER TABLE server_database ADD COLUMN files TEXT NOT NULL DEFAULT ''",
+                )
+                .map_err(fail)?;
+        }
         let fact = |name: &str| -> rusqlite::Result<String> {
             master.query_row(
                 "SELECT value FROM server_fact WHERE name = ?1",
@@ -236,8 +256,13 @@ impl SqlServer {
             collation: collation_name,
             ..options
         };
+        let disk = match &options.disk {
+            Some(disk) => Arc::clone(disk),
+            None => Arc::new(disk::Own(dir.to_owned())) as Arc<dyn Disk>,
+        };
         let server = Arc::new(Self {
             dir: dir.to_owned(),
+            disk,
             collation,
             started: now(),
             log,
@@ -250,6 +275,7 @@ impl SqlServer {
             only: Mutex::new(Some(only)),
             options,
         });
+        server.tidy_files();
         server.log_start();
         Ok(server)
     }
@@ -276,7 +302,7 @@ impl SqlServer {
             (4, "msdb", "SIMPLE"),
         ] {
             db.execute(
-                "INSERT INTO server_database VALUES (?1, ?2, ?3, x'01', ?4, ?5, ?6, 0, 0, 1, ?7, 0)",
+                "INSERT INTO server_database VALUES (?1, ?2, ?3, x'01', ?4, ?5, ?6, 0, 0, 1, ?7, 0, '')",
                 (id, name, format!("{name}.sqlite"), collation, now_text(), compat, recovery),
             )?;
             if id > 2 {
@@ -538,6 +564,18 @@ fn product(version: u16) -> Option<Product> {
         _ => return None,
     };
     Some(Product { major, build })
+}
+
+/// The format number of a database that a version of SQL Server writes (facts of each release).
+pub(crate) fn database_version(version: u16) -> i32 {
+    match version {
+        2014 => 782,
+        2016 => 852,
+        2017 => 869,
+        2019 => 904,
+        2025 => 998,
+        _ => 957,
+    }
 }
 
 /// `Express` from `express`, `Developer` from `Developer Edition (64-bit)`.

@@ -10,6 +10,7 @@ use std::{
 
 use chrono::NaiveDateTime;
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{
@@ -35,6 +36,20 @@ pub(crate) struct Database {
     pub(crate) online: bool,
     pub(crate) recovery: String,
     pub(crate) snapshot_reads: bool,
+    /// Its files by SQL Server's names; missing for what was made before these were kept, and for system databases.
+    pub(crate) files: Option<Files>,
+}
+
+/// A database's files as SQL Server names them. All that is in it is in one file of SQLite, to which the data file
+/// is a second name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Files {
+    pub(crate) data_name: String,
+    pub(crate) data_path: String,
+    pub(crate) log_name: String,
+    pub(crate) log_path: String,
+    /// A GUID: the same for a database and all that was restored from it.
+    pub(crate) family: String,
 }
 
 /// A login of the server.
@@ -118,6 +133,7 @@ impl State {
                     online: r.get(9)?,
                     recovery: r.get(10)?,
                     snapshot_reads: r.get(11)?,
+                    files: serde_json::from_str(&r.get::<_, String>(12)?).ok(),
                 })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()?
@@ -203,14 +219,20 @@ impl State {
 
     /// Writes a database, new or changed.
     pub(crate) fn save_database(&mut self, d: &Database) -> SqlResult<()> {
+        let files = match &d.files {
+            Some(files) => {
+                serde_json::to_string(files).map_err(|e| super::message::internal(e.to_string()))?
+            }
+            None => String::new(),
+        };
         self.master
             .execute(
-                "INSERT INTO server_database VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                "INSERT INTO server_database VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                  ON CONFLICT (id) DO UPDATE SET name = ?2, file = ?3, owner = ?4, collation = ?5, created = ?6, compat = ?7,
-                 access = ?8, read_only = ?9, online = ?10, recovery = ?11, snapshot_reads = ?12",
+                 access = ?8, read_only = ?9, online = ?10, recovery = ?11, snapshot_reads = ?12, files = ?13",
                 rusqlite::params![
                     d.id, d.name, d.file, d.owner, d.collation, d.created, d.compat, d.access, d.read_only, d.online, d.recovery,
-                    d.snapshot_reads
+                    d.snapshot_reads, files
                 ],
             )
             .map_err(store::sql)?;

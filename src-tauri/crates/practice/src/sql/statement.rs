@@ -391,6 +391,8 @@ impl Session {
                 self.principal(p)?;
                 self.finished(out, command::OTHER)?;
             }
+            S::Backup(b) => self.back_up(b, s.line, out)?,
+            S::Restore(r) => self.restore(r, s.line, out)?,
             S::Reconfigure => {
                 self.reconfigure()?;
                 self.finished(out, command::OTHER)?;

@@ -59,6 +59,7 @@ fn open(dir: &Path) -> Arc<SqlServer> {
         edition: "Express".into(),
         collation: String::new(),
         memory_mb: None,
+        disk: None,
     };
     SqlServer::open(dir, options).unwrap()
 }

@@ -3,6 +3,7 @@
 //! Written by hand rather than over a SQL parser crate: statements in T-SQL need no separator, errors name
 //! the word and the line they were found at, and half of what clients send at connect is outside the common grammar.
 
+mod backup;
 mod change;
 mod definition;
 mod expression;

@@ -142,14 +142,16 @@ impl Parser<'_> {
             "CREATE" => self.create(),
             "ALTER" => self.alter(),
             "DROP" => self.drop_statement(),
-            "GRANT" | "DENY" | "REVOKE" | "REVERT" | "BACKUP" | "RESTORE" | "DBCC" | "BULK"
-            | "OPEN" | "CLOSE" | "FETCH" | "DEALLOCATE" | "GOTO" | "ENABLE" | "DISABLE" | "ADD" => {
+            "GRANT" | "DENY" | "REVOKE" | "REVERT" | "DBCC" | "BULK" | "OPEN" | "CLOSE"
+            | "FETCH" | "DEALLOCATE" | "GOTO" | "ENABLE" | "DISABLE" | "ADD" => {
                 let mut what = word;
                 if let Kind::Word(next) = self.ahead(1) {
                     what = format!("{what} {}", next.to_ascii_uppercase());
                 }
                 Err(message::not_implemented(what).at(self.line()))
             }
+            "BACKUP" => self.backup(),
+            "RESTORE" => self.restore(),
             "INSERT_BULK" => Err(self.unexpected()),
             "RECONFIGURE" => {
                 self.advance();

@@ -130,7 +130,7 @@ fn b(v: bool) -> Value {
     Value::Bit(v)
 }
 
-fn when(text: &str) -> Value {
+pub(crate) fn when(text: &str) -> Value {
     super::time::parse(text, false)
         .and_then(|m| super::time::round(m.at, Type::DateTime))
         .map_or(Value::Null, Value::DateTime)

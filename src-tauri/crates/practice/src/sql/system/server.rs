@@ -130,22 +130,29 @@ pub(super) fn database_files(s: &Session, database: i32) -> SqlResult<Vec<Row>> 
     let Some(d) = d else {
         return Ok(Vec::new());
     };
-    let path = s.server.dir.join(&d.file);
-    let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
-    let pages = i64::try_from(bytes / 8192).unwrap_or(0);
-    Ok(vec![vec![
-        n(1),
-        n(0),
-        t("ROWS"),
-        n(1),
-        t(&d.name),
-        t(path.display().to_string()),
-        n(0),
-        t("ONLINE"),
-        n(pages),
-        n(-1),
-        n(8192),
-    ]])
+    let bytes = std::fs::metadata(s.server.dir.join(&d.file)).map_or(0, |m| m.len());
+    let files = s.server.files_of(&d);
+    let row = |id: i64, kind: &str, name: &str, path: &str, pages: i64| {
+        let is_log = kind == "LOG";
+        vec![
+            n(id),
+            n(i64::from(is_log)),
+            t(kind),
+            n(i64::from(!is_log)),
+            t(name),
+            t(path),
+            n(0),
+            t("ONLINE"),
+            n(pages),
+            n(-1),
+            n(8192),
+        ]
+    };
+    let pages = i64::try_from(bytes.div_ceil(8192)).unwrap_or(0);
+    Ok(vec![
+        row(1, "ROWS", &files.data_name, &files.data_path, pages),
+        row(2, "LOG", &files.log_name, &files.log_path, 64),
+    ])
 }
 
 pub(super) fn master_files(s: &Session, _: i32) -> SqlResult<Vec<Row>> {

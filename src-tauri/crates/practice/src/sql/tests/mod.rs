@@ -1,5 +1,6 @@
 //! The engine alone, without a wire: what goes in as text comes out as lines.
 
+mod backup;
 mod berth;
 mod data;
 mod flow;
@@ -30,6 +31,7 @@ pub(super) fn options() -> Options {
         edition: "Express".into(),
         collation: String::new(),
         memory_mb: Some(2048),
+        disk: None,
     }
 }
 

@@ -114,7 +114,7 @@ fn wrong_values_have_sql_servers_numbers() {
         ("SELECT 1 UNION SELECT 1, 2", 205),
         ("DECLARE @x xml", 50000),
         ("DECLARE @x foo", 2715),
-        ("BACKUP DATABASE master TO DISK = 'x'", 50000),
+        ("BACKUP CERTIFICATE c TO FILE = 'x'", 50000),
         ("RAISERROR('boom', 16, 1)", 50000),
         ("THROW 51000, 'x', 1", 51000),
     ] {

@@ -42,13 +42,9 @@ fn server_property(a: &Args<'_>) -> SqlResult<Value> {
         "Standard" | "Web" | "StandardDeveloper" | "Standarddeveloper" => 2,
         _ => 3,
     };
-    let path = |file: &str| {
-        Value::text(format!(
-            "{}{}{file}",
-            s.dir.display(),
-            std::path::MAIN_SEPARATOR
-        ))
-    };
+    let folders = s.disk.folders();
+    let separator = s.disk.separator();
+    let path = |folder: &str, file: &str| Value::text(format!("{folder}{separator}{file}"));
     Ok(match a.text(0).to_ascii_lowercase().as_str() {
         "productversion" => Value::text(p.build),
         "productmajorversion" => Value::text(p.major.to_string()),
@@ -73,10 +69,10 @@ fn server_property(a: &Args<'_>) -> SqlResult<Value> {
         "comparisonstyle" => n(196_609),
         "servername" | "machinename" | "computernamephysicalnetbios" => Value::text(&o.server_name),
         "instancename" | "filestreamsharename" | "resourcelastupdatedatetime" => Value::Null,
-        "instancedefaultdatapath" | "instancedefaultlogpath" | "instancedefaultbackuppath" => {
-            path("")
-        }
-        "errorlogfilename" => path("errorlog"),
+        "instancedefaultdatapath" | "instancedefaultlogpath" => path(&folders.data, ""),
+        // SQL Server answers this one without a separator at the end, from 2019 on.
+        "instancedefaultbackuppath" if o.version >= 2019 => Value::text(folders.backup),
+        "errorlogfilename" => path(&folders.system, "errorlog"),
         "isclustered"
         | "issingleuser"
         | "ishadrenabled"
@@ -96,7 +92,7 @@ fn server_property(a: &Args<'_>) -> SqlResult<Value> {
         "processid" => n(i64::from(std::process::id())),
         "buildclrversion" => Value::text("v4.0.30319"),
         "licensetype" => Value::text("DISABLED"),
-        "pathseparator" => Value::text(std::path::MAIN_SEPARATOR_STR),
+        "pathseparator" => Value::text(separator.to_string()),
         _ => Value::Null,
     })
 }
@@ -117,9 +113,9 @@ fn database_property(a: &Args<'_>) -> SqlResult<Value> {
             "READ_WRITE"
         }),
         "useraccess" => Value::text(access(d.access)),
-        "version" => n(i64::from(a.s.server.product().major)
-            .saturating_mul(10)
-            .saturating_add(797)),
+        "version" => n(i64::from(crate::sql::server::database_version(
+            a.s.server.options.version,
+        ))),
         "sqlsortorder" => n(52),
         "lcid" => n(1033),
         "comparisonstyle" => n(196_609),
