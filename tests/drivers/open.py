@@ -121,6 +121,9 @@ def opened(case):
     try:
         cursor = connection.cursor()
         cursor.execute(case["sql"])
+        # What only informs comes first, as the messages of BACKUP do.
+        while not cursor.description and cursor.nextset():
+            pass
         rows = [[plain(value) for value in row] for row in cursor.fetchall()] if cursor.description else []
         cursor.close()
         connection.commit()

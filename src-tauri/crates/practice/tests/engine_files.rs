@@ -43,11 +43,11 @@ async fn docker_cp_carries_files_both_ways() {
     std::fs::create_dir_all(folder.join("Sub")).unwrap();
     std::fs::write(folder.join("Sub/x.bak"), vec![7; 300_000]).unwrap();
     let tree = folder.display().to_string();
-    docker(&host, &["cp", &tree, "sql1:C:/data/backup"])
+    docker(&host, &["cp", &tree, "sql1:C:/data/kept"])
         .await
         .ok();
     let back = host.path("back").display().to_string();
-    docker(&host, &["cp", "sql1:c:/DATA/Backup", &back])
+    docker(&host, &["cp", "sql1:c:/DATA/Kept", &back])
         .await
         .ok();
     let read = std::fs::read(host.path("back/Sub/x.bak")).unwrap();
@@ -56,12 +56,12 @@ async fn docker_cp_carries_files_both_ways() {
         "what comes back must be what was sent"
     );
     let one = host.path("one").display().to_string();
-    docker(&host, &["cp", "sql1:C:/data/backup/sub/X.BAK", &one])
+    docker(&host, &["cp", "sql1:C:/data/kept/sub/X.BAK", &one])
         .await
         .ok();
     assert_eq!(std::fs::metadata(&one).unwrap().len(), 300_000);
     // It is on the volume, and so outlives the container.
-    assert!(host.path("host/volumes/sql1/backup/Sub/x.bak").is_file());
+    assert!(host.path("host/volumes/sql1/kept/Sub/x.bak").is_file());
     let missing = docker(&host, &["cp", "sql1:C:/data/none", &back]).await;
     assert!(
         missing.stderr.contains("Could not find the file"),

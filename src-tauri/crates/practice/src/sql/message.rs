@@ -145,6 +145,17 @@ pub(crate) fn declared_twice(variable: &str) -> SqlError {
 }
 
 pub(crate) fn no_object(name: &str) -> SqlError {
+    // SQL Server has hundreds there: to say that one of them does not exist would be a guess.
+    let mut parts = name.rsplit('.').skip(1);
+    let schema = parts.next().unwrap_or_default();
+    let database = parts.next().unwrap_or_default();
+    if ["sys", "information_schema"]
+        .iter()
+        .any(|s| schema.eq_ignore_ascii_case(s))
+        || database.eq_ignore_ascii_case("msdb")
+    {
+        return not_implemented(format!("The system object {name}"));
+    }
     Message::new(208, 16, 1, format!("Invalid object name '{name}'.")).ending(Ends::Batch)
 }
 

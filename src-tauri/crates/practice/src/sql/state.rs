@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -84,9 +84,19 @@ pub(crate) struct Control {
     /// Somebody ended the session.
     pub(crate) kill: AtomicBool,
     pub(crate) ended: Notify,
+    /// What long work runs, and how many percent of it are done.
+    progress: Mutex<Option<(&'static str, u8)>>,
 }
 
 impl Control {
+    pub(crate) fn progress(&self) -> Option<(&'static str, u8)> {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_progress(&self, progress: Option<(&'static str, u8)>) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
     pub(crate) fn end(&self) {
         self.kill.store(true, Ordering::Release);
         self.ended.notify_one();

@@ -160,9 +160,7 @@ async fn greet_strictly(
     let Some(login) = read_login(&mut stream).await? else {
         return Ok(None);
     };
-    if !login.is_strict() {
-        return Err(unexpected("a login of TDS 7 inside of TDS 8"));
-    }
+    // Microsoft's ODBC driver asks for 7.4 in here too, as SQL Server allows.
     Ok(Some(Greeted {
         stream: Box::new(stream),
         login,

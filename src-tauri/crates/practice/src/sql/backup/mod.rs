@@ -11,6 +11,7 @@ use std::{
     fs::{File, OpenOptions},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -24,6 +25,7 @@ use super::{
     output::{Output, command},
     server::{Database, edition_name, now_text},
     session::{Session, variable_key},
+    state::Control,
     statement::{Exec, Halt},
     store,
     types::Type,
@@ -60,6 +62,8 @@ impl From<io::Error> for Failed {
 
 /// `STATS`: says how far it is, each time that so many percent more are done.
 struct Percent {
+    what: &'static str,
+    control: Arc<Control>,
     every: Option<u64>,
     total: u64,
     done: u64,
@@ -69,14 +73,17 @@ struct Percent {
 impl Percent {
     fn advance(&mut self, bytes: u64, out: &mut dyn Output) -> Exec<()> {
         self.done = self.done.saturating_add(bytes);
-        let Some(every) = self.every else {
-            return Ok(());
-        };
         let now = self
             .done
             .saturating_mul(100)
             .checked_div(self.total)
-            .unwrap_or(100);
+            .unwrap_or(100)
+            .min(100);
+        self.control
+            .set_progress(Some((self.what, u8::try_from(now).unwrap_or(100))));
+        let Some(every) = self.every else {
+            return Ok(());
+        };
         while let next = self.said.saturating_add(every)
             && next < 100
             && next <= now
@@ -171,6 +178,7 @@ impl Session {
         line: u32,
         out: &mut dyn Output,
     ) -> Exec<()> {
+        self.control.set_progress(None);
         let mut errors = match result {
             Ok(()) => return self.finished(out, command::OTHER),
             Err(Failed::Halt(halt)) => return Err(halt),
@@ -350,7 +358,8 @@ impl Session {
     }
 
     fn need_no_transaction_here(&self) -> SqlResult<()> {
-        if self.transaction.borrow().count == 0 {
+        // With implicit transactions, the statement itself would begin one.
+        if self.transaction.borrow().count == 0 && !self.settings.borrow().implicit {
             return Ok(());
         }
         Err(Message::new(
@@ -433,6 +442,8 @@ impl Session {
         }
         let header = self.header(&d, &options, started);
         let mut percent = Percent {
+            what: "BACKUP DATABASE",
+            control: Arc::clone(&self.control),
             every: options.stats,
             total: bytes,
             done: 0,

@@ -1,6 +1,6 @@
 //! `RESTORE`.
 
-use std::{fs::File, io, path::Path, time::Instant};
+use std::{fs::File, io, path::Path, sync::Arc, time::Instant};
 
 use super::{
     Failed, Options, PAGE, Percent, cannot_open, in_tempdb, listing,
@@ -88,6 +88,12 @@ impl Session {
             return Err(short(&path).into());
         }
         let mut percent = Percent {
+            what: if name.is_some() {
+                "RESTORE DATABASE"
+            } else {
+                "RESTORE VERIFYON"
+            },
+            control: Arc::clone(&self.control),
             every: options.stats,
             total: set.bytes,
             done: 0,

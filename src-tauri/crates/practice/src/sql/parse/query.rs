@@ -355,6 +355,12 @@ impl Parser<'_> {
                     };
                     continue;
                 }
+                if let Some(word) = ["PIVOT", "UNPIVOT", "TABLESAMPLE"]
+                    .into_iter()
+                    .find(|word| p.is_word(word))
+                {
+                    return Err(message::not_implemented(word).at(p.line()));
+                }
                 let kind = if p.accept("CROSS") {
                     JoinKind::Cross
                 } else if p.accept("INNER") {

@@ -266,6 +266,7 @@ impl Binder<'_> {
                             "The table function {shown_name}"
                         )));
                     }
+                    // `sys.dm_os_volume_stats(…)` is declined, `dbo.f(…)` is not there.
                     _ => return Err(message::no_object(&shown_name)),
                 };
                 let scope = Scope {

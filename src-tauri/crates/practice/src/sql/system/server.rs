@@ -230,6 +230,41 @@ pub(super) fn dm_sessions(s: &Session, _: i32) -> SqlResult<Vec<Row>> {
         .collect())
 }
 
+/// What runs now: the session's own query, and the backups of others. What else others run is not kept.
+pub(super) fn dm_requests(s: &Session, _: i32) -> SqlResult<Vec<Row>> {
+    let all = s.login.is_sysadmin();
+    let state = s.server.state();
+    let mut spids: Vec<&u16> = state.sessions.keys().collect();
+    spids.sort_unstable();
+    let mut out = Vec::new();
+    for spid in spids {
+        let Some(seen) = state.sessions.get(spid).filter(|_| all || *spid == s.spid) else {
+            continue;
+        };
+        let progress = seen.control.progress();
+        let (command, percent) = match progress {
+            Some(progress) => progress,
+            None if *spid == s.spid => ("SELECT", 0),
+            None => continue,
+        };
+        out.push(vec![
+            n(*spid),
+            n(0),
+            when(&crate::sql::server::now_text()),
+            t("running"),
+            t(command),
+            n(seen.database),
+            n(0),
+            Value::Null,
+            Value::Float(f64::from(percent)),
+            n(0),
+            n(0),
+            n(0),
+        ]);
+    }
+    Ok(out)
+}
+
 pub(super) fn dm_connections(s: &Session, _: i32) -> SqlResult<Vec<Row>> {
     Ok(vec![vec![
         n(s.spid),

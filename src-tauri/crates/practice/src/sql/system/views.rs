@@ -479,19 +479,7 @@ pub(super) static VIEWS: &[Definition] = &[
             ("total_elapsed_time", Type::Int),
             ("cpu_time", Type::Int),
         ],
-        empty,
-    ),
-    view(
-        "sys",
-        "messages",
-        &[
-            ("message_id", Type::Int),
-            ("language_id", Type::SmallInt),
-            ("severity", Type::TinyInt),
-            ("is_event_logged", Type::Bit),
-            ("text", Type::NVarChar(2048)),
-        ],
-        empty,
+        server::dm_requests,
     ),
     view(
         "sys",

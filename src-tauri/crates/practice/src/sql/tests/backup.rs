@@ -305,12 +305,33 @@ fn no_backup_goes_to_an_older_version() {
 }
 
 #[test]
+fn what_runs_is_seen() {
+    let bed = Bed::new();
+    let s = bed.sa();
+    assert_eq!(
+        s.rows("SELECT session_id - @@SPID, command, percent_complete FROM sys.dm_exec_requests"),
+        ["0|SELECT|0"],
+        "the one who asks is running too"
+    );
+    s.control.set_progress(Some(("BACKUP DATABASE", 42)));
+    assert_eq!(
+        bed.sa().rows(
+            "SELECT command, percent_complete FROM sys.dm_exec_requests WHERE percent_complete > 0"
+        ),
+        ["BACKUP DATABASE|42"],
+        "another session sees how far a backup is"
+    );
+}
+
+#[test]
 fn who_may_not_is_told_so() {
     let bed = Bed::new();
     let s = shop(&bed);
     let file = path(&bed, "shop.bak");
     s.ok(&format!("BACKUP DATABASE shop TO DISK = '{file}'"));
-    s.ok("CREATE LOGIN app WITH PASSWORD = 'Gr3en-w1ndow'; USE shop; CREATE USER app FOR LOGIN app");
+    s.ok(
+        "CREATE LOGIN app WITH PASSWORD = 'Gr3en-w1ndow'; USE shop; CREATE USER app FOR LOGIN app",
+    );
     let app = bed.login("app", "Gr3en-w1ndow", "shop").unwrap();
     assert_eq!(
         app.errors("BACKUP DATABASE shop TO DISK = 'mine.bak'"),
