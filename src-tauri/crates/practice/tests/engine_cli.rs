@@ -13,7 +13,7 @@ mod support;
 
 use std::{process::Stdio, time::Duration};
 
-use support::{Host, has, run, run_with, script, until};
+use support::{Host, Way, has, run, run_with, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 const IMAGE: &str = "berth/sql:2022-express-ltsc2022";
@@ -27,12 +27,28 @@ const SET_SA: [&str; 7] = [
     "C:\\berth\\set-sa.ps1",
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn docker_reads_version_info_and_images() {
-    if !has("docker") {
-        return;
-    }
-    let host = Host::new().await;
+/// The whole suite, by each way to the engine.
+macro_rules! by_each_way {
+    ($($name:ident $way:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            if !has("docker") || ($way == Way::Ssh && !has("ssh")) {
+                return;
+            }
+            reads_version_info_and_images(Host::over($way).await).await;
+            runs_a_container_from_birth_to_death(Host::over($way).await).await;
+            a_throwaway_removes_itself_with_its_data(Host::over($way).await).await;
+        }
+    )*};
+}
+
+by_each_way! {
+    docker_works_over_tcp Way::Tcp;
+    docker_works_over_ssh Way::Ssh;
+    docker_works_over_mutual_tls Way::Tls;
+}
+
+async fn reads_version_info_and_images(host: Host) {
     let version = host
         .docker_ok(&[
             "version",
@@ -78,12 +94,7 @@ async fn docker_reads_version_info_and_images() {
     host.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn docker_runs_a_container_from_birth_to_death() {
-    if !has("docker") {
-        return;
-    }
-    let host = Host::new().await;
+async fn runs_a_container_from_birth_to_death(host: Host) {
     let mut events = host
         .docker()
         .args([
@@ -297,12 +308,7 @@ async fn docker_runs_a_container_from_birth_to_death() {
     host.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_throwaway_removes_itself_with_its_data() {
-    if !has("docker") {
-        return;
-    }
-    let host = Host::new().await;
+async fn a_throwaway_removes_itself_with_its_data(host: Host) {
     host.docker_ok(&[
         "run",
         "-d",
@@ -331,54 +337,5 @@ async fn a_throwaway_removes_itself_with_its_data() {
         .then_some(())
     })
     .await;
-    host.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn docker_reaches_the_engine_over_ssh() {
-    if !has("docker") || !has("ssh") {
-        return;
-    }
-    let host = Host::new().await;
-    // Docker's command calls `ssh` by name; ours adds what a configuration file would say.
-    let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-        .map(|dir| dir.join("ssh"))
-        .find(|path| path.is_file())
-        .unwrap();
-    let prepared = host.ssh_with_key();
-    let words: Vec<String> = prepared
-        .as_std()
-        .get_args()
-        .map(|a| format!("'{}'", a.to_string_lossy()))
-        .collect();
-    std::fs::create_dir(host.path("bin")).unwrap();
-    script(
-        &host.path("bin/ssh"),
-        &format!(
-            "#!/bin/sh\nexec {} {} \"$@\"\n",
-            real.display(),
-            words.join(" ")
-        ),
-    );
-    let path = format!(
-        "{}:{}",
-        host.path("bin").display(),
-        std::env::var("PATH").unwrap()
-    );
-    let mut docker = tokio::process::Command::new("docker");
-    docker
-        .env("PATH", path)
-        .env("DOCKER_CONFIG", host.path("docker-config"))
-        .env_remove("DOCKER_HOST");
-    docker.args([
-        "-H",
-        "ssh://Administrator@127.0.0.1",
-        "ps",
-        "-a",
-        "--format",
-        "{{.Names}}",
-    ]);
-    host.up("over-ssh").await;
-    assert_eq!(run(&mut docker).await.ok().trim(), "over-ssh");
     host.stop().await;
 }

@@ -19,7 +19,18 @@ use tokio::{
 /// How long any program may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// How `docker` gets to the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Tcp,
+    /// Docker's own: `docker system dial-stdio` on the host.
+    Ssh,
+    /// TLS on both sides.
+    Tls,
+}
+
 pub struct Host {
+    pub way: Way,
     pub dir: tempfile::TempDir,
     pub practice: Practice,
     /// Where the engine's door is, on loopback TCP.
@@ -108,8 +119,18 @@ impl Host {
     }
 
     pub async fn at(dir: tempfile::TempDir, faults: &[Fault]) -> Self {
+        Self::reached(dir, faults, Way::Tcp).await
+    }
+
+    /// A host that `docker` reaches by this way.
+    pub async fn over(way: Way) -> Self {
+        Self::reached(tempfile::tempdir().unwrap(), &[], way).await
+    }
+
+    async fn reached(dir: tempfile::TempDir, faults: &[Fault], way: Way) -> Self {
         let settings = Settings {
             dir: dir.path().join("host"),
+            tls_port: (way == Way::Tls).then_some(0),
             faults: faults.to_vec(),
             ..Settings::default()
         };
@@ -122,12 +143,17 @@ impl Host {
                 tokio::spawn(door::engine::serve(Arc::clone(&model), Box::new(stream)));
             }
         });
-        Self {
+        let host = Self {
+            way,
             dir,
             practice,
             engine,
             door,
+        };
+        if way == Way::Ssh {
+            host.shadow_ssh();
         }
+        host
     }
 
     /// Shuts the machine down and boots it again on the same folder.
@@ -192,8 +218,49 @@ impl Host {
             .env("DOCKER_CONFIG", self.path("docker-config"))
             .env_remove("DOCKER_HOST")
             .env("HOME", self.dir.path());
-        command.arg("-H").arg(format!("tcp://{}", self.engine));
+        match self.way {
+            Way::Tcp => {
+                command.arg("-H").arg(format!("tcp://{}", self.engine));
+            }
+            Way::Ssh => {
+                let path = std::env::var("PATH").unwrap();
+                command
+                    .env("PATH", format!("{}:{path}", self.path("bin").display()))
+                    .args(["-H", "ssh://Administrator@127.0.0.1"]);
+            }
+            Way::Tls => {
+                let (address, folder) = self.practice.tls().unwrap();
+                command
+                    .env("DOCKER_CERT_PATH", folder)
+                    .arg("--tlsverify")
+                    .arg("-H")
+                    .arg(format!("tcp://{address}"));
+            }
+        }
         command
+    }
+
+    /// Docker's command calls `ssh` by name; ours adds what a configuration file would say.
+    fn shadow_ssh(&self) {
+        let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|dir| dir.join("ssh"))
+            .find(|path| path.is_file())
+            .unwrap();
+        let prepared = self.ssh_with_key();
+        let words: Vec<String> = prepared
+            .as_std()
+            .get_args()
+            .map(|a| format!("'{}'", a.to_string_lossy()))
+            .collect();
+        std::fs::create_dir(self.path("bin")).unwrap();
+        script(
+            &self.path("bin/ssh"),
+            &format!(
+                "#!/bin/sh\nexec {} {} \"$@\"\n",
+                real.display(),
+                words.join(" ")
+            ),
+        );
     }
 
     pub async fn docker_ok(&self, args: &[&str]) -> String {
