@@ -11,8 +11,10 @@ tests/prepare/machine.sh
 # One build for the programs and the benchmark: with one set of features, nothing is compiled twice.
 echo 'building everything for release; the first time takes some minutes'
 benches=$(cargo build --quiet --release --locked --message-format=json-render-diagnostics \
-  --package berth-cli --package berth-practice --package berth-tests --bins --bench list --bench connections --bench strings --bench instances |
+  --package berth-cli --package berth-practice --package berth-tests --bins --bench list --bench connections --bench strings --bench instances --bench practice |
   sed -n 's/.*"kind":\["bench"\].*"executable":"\([^"]*\)".*/\1/p')
+# A thousand instances have some thousand files open.
+ulimit -n "$(ulimit -Hn)"
 for bench in $benches; do
   tests/in-namespace.sh "$bench"
 done
