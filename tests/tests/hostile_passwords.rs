@@ -152,6 +152,8 @@ fn hostile_passwords(seed: u64) -> Vec<String> {
             alone.swap_remove(numbers.below(alone.len()));
         }
         all.extend(alone);
+        // What .NET's builder of strings overlooks.
+        all.push("Aa1bcdef\n".to_owned());
         for long in ["}", "\"", "'", "\u{1f600}"] {
             let fill = 125 / long.encode_utf16().count();
             all.push(format!("Aa1{}", long.repeat(fill)));

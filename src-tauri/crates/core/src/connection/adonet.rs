@@ -1,7 +1,8 @@
 //! ADO.NET: Microsoft.Data.SqlClient and what stands on it.
 //!
 //! The rules are those of `SqlConnectionOptions.GetKeyValuePair` in dotnet/SqlClient: a
-//! value in double quotes with `"` doubled holds anything but NUL.
+//! value in double quotes with `"` doubled holds anything but NUL. Programs rarely hand the string over as it is, though:
+//! `SqlConnectionStringBuilder` writes it anew, and what that writes is read without a line feed that the value ends in.
 
 use super::{CONNECT_SECONDS, Card, Flags, Format, Part, Parts, Shape, Text, Tls, quote, refuse};
 use crate::Result;
@@ -15,6 +16,8 @@ pub(super) const CONNECT_TIMEOUT: (&str, &str) = (
     "the first client opens the tunnel, which may take longer than the driver's 15 seconds",
 );
 
+pub(super) const BUILDER: &str = "A value that ends in a line feed, if nothing else in it needs quotes: `SqlConnectionStringBuilder` loses it";
+
 static CARD: Card = Card {
     id: "adonet",
     name: "ADO.NET",
@@ -23,6 +26,7 @@ static CARD: Card = Card {
     limits: &[
         "No keyword names the file of a certificate authority",
         "A pinned certificate needs Microsoft.Data.SqlClient 5.1 or later",
+        BUILDER,
     ],
     shape: Shape::Value,
     grammar: "dotnet/SqlClient, `SqlConnectionOptions.GetKeyValuePair`",
@@ -74,7 +78,7 @@ impl AdoNet {
             trust.push_str(";HostNameInCertificate=");
             trust.push_str(name);
         }
-        Ok(string(by, parts, &trust))
+        string(by, parts, &trust)
     }
 }
 
@@ -98,8 +102,30 @@ pub(super) fn trust(by: &dyn Format, parts: &Parts) -> Result<&'static str> {
     }
 }
 
+/// Whether the value is still itself after `SqlConnectionStringBuilder` wrote it: its rule for what needs quotes
+/// (`^[^"'=;\s\p{Cc}]*$`) overlooks a line feed at the end, and bare values are trimmed.
+pub(super) fn outlives_builder(value: &str) -> bool {
+    value.strip_suffix('\n').is_none_or(|rest| {
+        rest.contains(|c: char| {
+            matches!(c, '"' | '\'' | '=' | ';') || c.is_whitespace() || c.is_control()
+        })
+    })
+}
+
 /// The string, with the words for TLS given.
-pub(super) fn string(by: &dyn Format, parts: &Parts, trust: &str) -> Text {
+pub(super) fn string(by: &dyn Format, parts: &Parts, trust: &str) -> Result<Text> {
+    let options = by.options(parts);
+    let lost = parts.first_unfit(outlives_builder).or_else(|| {
+        (!options.iter().all(|(_, value)| outlives_builder(value))).then_some("this option")
+    });
+    if let Some(what) = lost {
+        return Err(refuse(
+            by,
+            what,
+            "it ends in a line feed, which .NET's `SqlConnectionStringBuilder` loses; most programs pass their string through it",
+            "odbc",
+        ));
+    }
     let mut text = Text::new()
         .part(
             Part::Server,
@@ -127,13 +153,14 @@ pub(super) fn string(by: &dyn Format, parts: &Parts, trust: &str) -> Text {
             .plain(";")
             .part(Part::App, format!("Application Name={}", quote::ado(app)));
     }
-    for (name, value) in by.options(parts) {
+    for (name, value) in options {
         text = text
             .plain(";")
             .part(Part::Extra, format!("{name}={}", quote::ado(&value)));
     }
-    text.plain(";")
-        .part(Part::Timeout, format!("Connect Timeout={CONNECT_SECONDS}"))
+    Ok(text
+        .plain(";")
+        .part(Part::Timeout, format!("Connect Timeout={CONNECT_SECONDS}")))
 }
 
 #[cfg(test)]
@@ -141,6 +168,30 @@ pub(super) mod tests {
     use super::super::testing::*;
     use super::*;
     use proptest::prelude::*;
+
+    /// What .NET can say of these parts.
+    pub(crate) fn says(parts: &Parts, format: &dyn Format) -> bool {
+        !matches!(parts.tls, Tls::Verified { ca_file: Some(_) })
+            && all_values(parts, outlives_builder)
+            && format.options(parts).iter().all(|(_, v)| outlives_builder(v))
+    }
+
+    #[test]
+    fn what_the_builder_loses_is_refused() {
+        for (value, stays) in [
+            ("Abcdefg1\n", false),
+            ("\n", false),
+            ("Abc defg1\n", true),
+            ("Abc=defg1\n", true),
+            ("Abcdefg1\n\n", true),
+            ("Abc\ndefg1", true),
+            ("Abcdefg1\r\n", true),
+        ] {
+            let mut parts = plain();
+            parts.password = value.to_owned().into();
+            assert_eq!(AdoNet.write(&parts).is_ok(), stays, "{value:?}");
+        }
+    }
 
     pub(crate) fn read(text: &str, _: Option<&str>) -> Result<Said, String> {
         read_with(text, |_| {})
@@ -181,8 +232,7 @@ pub(super) mod tests {
         #![proptest_config(ProptestConfig::with_cases(1000))]
         #[test]
         fn what_goes_in_comes_out(parts in any_parts()) {
-            let says = !matches!(parts.tls, Tls::Verified { ca_file: Some(_) });
-            round_trip(&AdoNet, &parts, says.then(|| (&parts).into()), read)?;
+            round_trip(&AdoNet, &parts, says(&parts, &AdoNet).then(|| (&parts).into()), read)?;
         }
     }
 }

@@ -21,6 +21,7 @@ static CARD: Card = Card {
         "The start-up project has to read its configuration from the environment, as ASP.NET Core and generic hosts do",
         "No keyword names the file of a certificate authority",
         "The shell may keep the line, password included, in its history",
+        adonet::BUILDER,
     ],
     shape: Shape::Command,
     grammar: "POSIX shell, single quotes, around the string of `adonet`",
@@ -47,7 +48,7 @@ impl Format for EfCoreScaffold {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Tls, testing::*};
+    use super::super::testing::*;
     use super::*;
     use proptest::prelude::*;
 
@@ -74,8 +75,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(500))]
         #[test]
         fn what_goes_in_comes_out(parts in any_parts()) {
-            let says = !matches!(parts.tls, Tls::Verified { ca_file: Some(_) });
-            round_trip(&EfCoreScaffold, &parts, says.then(|| (&parts).into()), read)?;
+            round_trip(&EfCoreScaffold, &parts, adonet::tests::says(&parts, &EfCoreScaffold).then(|| (&parts).into()), read)?;
         }
     }
 }
