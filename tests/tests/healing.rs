@@ -26,7 +26,7 @@ use berth_api::{
 };
 use berth_tests::rig::{
     self, Dockerd, Home, LinuxHost, Sshd,
-    network::{Neighbour, Silence},
+    network::{Air, Neighbour, Silence},
     programs, wait_for,
 };
 use support::text;
@@ -343,8 +343,47 @@ fn a_client_of_a_tunnel_waits_for_its_host_and_its_port_stays() {
 #[test]
 fn a_log_that_is_followed_goes_on_without_a_gap_or_a_repeat() {
     let Some(world) = World::new() else { return };
-    const LINES: usize = 1500;
-    let _ = world.talker("talker", LINES, 4000);
+    let cuts = follow_across_cuts(&world, 1500, 250);
+    assert!(cuts >= 3, "the connection was cut under way: {cuts} times");
+}
+
+#[test]
+fn a_bad_network_costs_time_and_nothing_else() {
+    let air = Air {
+        delay: 30,
+        jitter: 15,
+        lost: 20,
+        seed: 7,
+    };
+    let Some(neighbour) = Neighbour::through(air) else {
+        return;
+    };
+    let (Some(dockerd), Some(sshd)) = (Dockerd::start(), Sshd::at(&neighbour)) else {
+        return;
+    };
+    let Some(world) = World::of(LinuxHost { sshd, dockerd }) else {
+        return;
+    };
+    let asked = Instant::now();
+    assert!(world.list().unreached.is_empty());
+    assert!(
+        asked.elapsed() >= Duration::from_millis(30),
+        "what is asked and answered goes through the air twice"
+    );
+    let cuts = follow_across_cuts(&world, 600, 250);
+    assert!(cuts >= 1, "the connection was cut under way: {cuts} times");
+    events_across_cuts(&world, 4, 2);
+    neighbour.cable(false);
+    world.becomes("unreachable", NOTICED);
+    neighbour.cable(true);
+    world.becomes("connected", HEALED);
+    assert!(world.list().unreached.is_empty());
+}
+
+/// Follows the log of a container that counts up to `count`, while the connection is cut every so many lines. Returns how
+/// often it was.
+fn follow_across_cuts(world: &World, count: usize, cut_every: usize) -> usize {
+    let _ = world.talker("talker", count, 4000);
     let request = dto::Logs {
         name: "talker".into(),
         follow: true,
@@ -354,14 +393,14 @@ fn a_log_that_is_followed_goes_on_without_a_gap_or_a_repeat() {
     let seen = AtomicUsize::new(0);
     let over = AtomicBool::new(false);
     let sshd = &world.host.sshd;
-    let cuts = thread::scope(|scope| {
+    thread::scope(|scope| {
         let cutter = scope.spawn(|| {
-            let (mut cuts, mut at) = (0, 200);
+            let (mut cuts, mut at) = (0, cut_every);
             while !over.load(Ordering::Relaxed) {
                 if seen.load(Ordering::Relaxed) >= at {
                     sshd.cut_connections();
                     cuts += 1;
-                    at += 250;
+                    at += cut_every;
                 }
                 thread::sleep(Duration::from_millis(5));
             }
@@ -374,7 +413,7 @@ fn a_log_that_is_followed_goes_on_without_a_gap_or_a_repeat() {
                     .stream::<InstanceLogs>(&request, BTreeMap::new())
                     .await
                     .unwrap();
-                for expected in 0..LINES {
+                for expected in 0..count {
                     let line = tokio::time::timeout(Duration::from_secs(120), lines.next())
                         .await
                         .unwrap_or_else(|_| panic!("line {expected} never came"))
@@ -395,8 +434,7 @@ fn a_log_that_is_followed_goes_on_without_a_gap_or_a_repeat() {
             std::panic::resume_unwind(failure);
         }
         cuts
-    });
-    assert!(cuts >= 3, "the connection was cut under way: {cuts} times");
+    })
 }
 
 #[test]

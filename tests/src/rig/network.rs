@@ -1,6 +1,9 @@
 //! A network that misbehaves, inside the test's own namespaces: silence, and a machine that is another one's neighbour.
 
-use std::process::Command;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 use super::{is_isolated, programs, skip};
 
@@ -53,6 +56,20 @@ impl Drop for Silence {
 #[derive(Debug)]
 pub struct Neighbour {
     name: &'static str,
+    air: Option<Child>,
+}
+
+/// What lies between two machines that are not on one cable.
+#[derive(Debug, Clone, Copy)]
+pub struct Air {
+    /// One way, in milliseconds.
+    pub delay: u32,
+    /// How much sooner or later than that, in milliseconds: what differs by more than its distance overtakes.
+    pub jitter: u32,
+    /// How many of a thousand packets never arrive.
+    pub lost: u32,
+    /// For the same luck each time.
+    pub seed: u32,
 }
 
 impl Neighbour {
@@ -67,6 +84,19 @@ impl Neighbour {
     /// When the network cannot be made.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::behind(None)
+    }
+
+    /// The same behind a bad Wi-Fi.
+    ///
+    /// # Panics
+    /// When the network cannot be made.
+    #[must_use]
+    pub fn through(air: Air) -> Option<Self> {
+        Self::behind(Some(air))
+    }
+
+    fn behind(air: Option<Air>) -> Option<Self> {
         if !is_isolated() || programs::find("ip").is_none() {
             skip(
                 "a second machine takes network namespaces of its own: use `make test`, as root on Linux",
@@ -74,9 +104,21 @@ impl Neighbour {
             return None;
         }
         let name = "berth-far";
+        let air = match air {
+            Some(air) => {
+                let Some(python) = programs::find("python3") else {
+                    skip("Python 3 is not installed, which plays a bad Wi-Fi");
+                    return None;
+                };
+                Some(air.begin(&python))
+            }
+            None => {
+                ip("link add name berth0 type veth peer name berth1");
+                None
+            }
+        };
         for line in [
             format!("netns add {name}"),
-            "link add name berth0 type veth peer name berth1".to_owned(),
             format!("link set berth1 netns {name}"),
             format!("addr add {}/24 dev berth0", Self::OURS),
             "link set berth0 up".to_owned(),
@@ -86,7 +128,7 @@ impl Neighbour {
         ] {
             ip(&line);
         }
-        Some(Self { name })
+        Some(Self { name, air })
     }
 
     /// A command that runs over there.
@@ -115,15 +157,34 @@ impl Neighbour {
     }
 }
 
-fn ip(line: &str) {
-    programs::run(Command::new("ip").args(line.split(' ')));
-}
-
 impl Drop for Neighbour {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["link", "del", "berth0"]).status();
-        let _ = Command::new("ip")
-            .args(["netns", "del", self.name])
-            .status();
+        if let Some(mut air) = self.air.take() {
+            let _ = air.kill();
+            let _ = air.wait();
+        }
     }
+}
+
+impl Air {
+    /// Makes `berth0` and `berth1`.
+    fn begin(self, python: &std::path::Path) -> Child {
+        let words = [self.delay, self.jitter, self.lost, self.seed].map(|n| n.to_string());
+        let mut child = Command::new(python)
+            .args(["-c", include_str!("air.py"), "berth0", "berth1"])
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let mut said = String::new();
+        let stdout = child.stdout.take().expect("its output is ours");
+        let _ = BufReader::new(stdout).read_line(&mut said);
+        assert_eq!(said.trim(), "ready", "a network needs /dev/net/tun");
+        child
+    }
+}
+
+fn ip(line: &str) {
+    programs::run(Command::new("ip").args(line.split(' ')));
 }
