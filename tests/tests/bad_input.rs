@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use berth_tests::rig::{self, Home, Ran, SecretService, Sshd, programs};
+use berth_tests::rig::{self, Home, PracticeHost, Ran, SecretService, Sshd, programs};
 use serde_json::json;
 use support::{Answer, FakeEngine, files, know_instance, status, text};
 
@@ -681,6 +681,47 @@ fn without_a_keychain_or_with_a_locked_one_nothing_is_made_and_the_way_round_is_
     insta::with_settings!({filters => vec![(r"because: zbus error: .*", "because: [NO BUS]")]}, {
         insta::assert_snapshot!("keychain", t.show());
     });
+}
+
+#[test]
+fn a_keychain_that_comes_late_or_begins_anew_is_connected_with_by_the_same_agent() {
+    let Some(mut secrets) = SecretService::start() else {
+        return;
+    };
+    let host = PracticeHost::start();
+    let password = host.password();
+    let home = Home::with_secrets(&secrets);
+    let fingerprint = host.fingerprint();
+    let address = host.address();
+    let add = |name: &str| {
+        home.berth_with(
+            &[
+                "host",
+                "add",
+                name,
+                &address,
+                "--password-stdin",
+                "--trust-host-key",
+                &fingerprint,
+            ],
+            &format!("{password}\n"),
+            Duration::from_secs(60),
+        )
+    };
+    secrets.stop();
+    let none = add("early").code(1);
+    assert!(none.stderr.contains("keychain"), "{}", none.stderr);
+    secrets.unlock();
+    let _ = add("win").ok();
+    let agent = home.berth(&["agent", "status", "--json"]).ok().json();
+    secrets.stop();
+    secrets.unlock();
+    let _ = add("again").ok();
+    assert_eq!(
+        home.berth(&["agent", "status", "--json"]).ok().json()["pid"],
+        agent["pid"],
+        "nobody has to end an agent because the desktop's session began anew"
+    );
 }
 
 #[test]

@@ -362,9 +362,8 @@ impl World {
             Fault::Host => self.dockerd.start_again(),
             Fault::Image => self.dockerd.load_sql_image(),
             Fault::Keychain => {
-                self.secrets.unlock();
                 // It began anew, and the agent's session with it is gone.
-                let _ = self.home.berth(&["agent", "stop", "--force"]);
+                self.secrets.unlock();
             }
             _ => {}
         }

@@ -94,13 +94,18 @@ impl SecretService {
     /// # Panics
     /// When it stays locked.
     pub fn unlock(&mut self) {
-        self.keyring.stop();
+        self.stop();
         self.keyring = launch(self.folder.path());
         wait_for(
             "the keyring to be unlocked",
             Duration::from_secs(10),
             || (self.locked() == Some(false)).then_some(()),
         );
+    }
+
+    /// Ends it; its bus goes on. [`Self::unlock`] starts it again.
+    pub fn stop(&mut self) {
+        self.keyring.stop();
     }
 
     /// Whether the login keyring is locked; `None` when nothing answers.

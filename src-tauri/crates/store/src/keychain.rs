@@ -1,7 +1,7 @@
 //! The keychain of the user's machine: macOS' own, elsewhere the Secret Service.
 //!
-//! The one file that knows `keyring`. Its default store is process-wide and chosen once: a
-//! keychain that was not there at first stays away until this process ends.
+//! The one file that knows the keyring crates. Whoever is connected with a keychain that ends, as at a logout of the
+//! desktop's session, connects anew with the next one.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use std::{
 };
 
 use berth_core::{Code, Error, Result, Secret, secret::ExposeSecret};
-use keyring::v1::{Entry, Error as KeyringError};
+use keyring_core::{CredentialStore, Entry, Error as KeyringError};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::credentials::Credentials;
@@ -39,6 +39,45 @@ pub struct Keychain {
     service: String,
     limit: Duration,
     jobs: Mutex<Option<SyncSender<Job>>>,
+    connection: Arc<Connection>,
+}
+
+/// The keychain once it answered; only the thread that makes the calls looks at it.
+#[derive(Default)]
+struct Connection(Mutex<Option<Arc<CredentialStore>>>);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl Connection {
+    /// The store, connected with now if it is not yet.
+    fn open(&self) -> Result<Arc<CredentialStore>> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = held.as_ref() {
+            return Ok(Arc::clone(store));
+        }
+        #[cfg(target_os = "macos")]
+        let store = apple_native_keyring_store::keychain::Store::new();
+        #[cfg(not(target_os = "macos"))]
+        let store = zbus_secret_service_keyring_store::Store::new();
+        let store: Arc<CredentialStore> = store.map_err(|e| {
+            let error = Error::new(Code::NoKeychain, "No keychain answers here").hint(NO_KEYCHAIN);
+            match e {
+                KeyringError::PlatformFailure(e) => error.because(e.to_string()),
+                _ => error,
+            }
+        })?;
+        *held = Some(Arc::clone(&store));
+        Ok(store)
+    }
+
+    /// Forgets it.
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Default for Keychain {
@@ -61,6 +100,7 @@ impl Keychain {
             service: SERVICE.to_owned(),
             limit,
             jobs: Mutex::new(None),
+            connection: Arc::default(),
         }
     }
 
@@ -69,25 +109,41 @@ impl Keychain {
     /// # Errors
     /// [`Code::NoKeychain`], [`Code::TimedOut`].
     pub fn check(&self) -> Result<()> {
-        self.call("looked for", available)
+        let connection = Arc::clone(&self.connection);
+        self.call("looked for", move || {
+            // One that is connected with may have ended since.
+            connection.close();
+            connection.open().map(drop)
+        })
     }
 
     fn item<T: Send + 'static>(
         &self,
         what: &'static str,
         account: &str,
-        work: impl FnOnce(&Entry) -> keyring::v1::Result<T> + Send + 'static,
+        work: impl Fn(&Entry) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T> {
         if account.is_empty() || account.len() > 255 || account.chars().any(char::is_control) {
             return Err(Error::usage("This is no account of the keychain")
                 .because("it is empty, too long, or holds a control character"));
         }
         let (service, account) = (self.service.clone(), account.to_owned());
+        let connection = Arc::clone(&self.connection);
         self.call(what, move || {
-            available()?;
-            Entry::new(&service, &account)
-                .and_then(|entry| work(&entry))
-                .map_err(|e| explain(what, e))
+            let attempt = || {
+                let store = connection.open()?;
+                let entry = store.build(&service, &account, None);
+                Ok(entry.and_then(|entry| work(&entry)))
+            };
+            match attempt()? {
+                // A service that began anew knows nothing of our session. To read, write or delete twice is as once.
+                Err(KeyringError::PlatformFailure(e)) => {
+                    tracing::debug!("the keychain is connected with anew: {e}");
+                    connection.close();
+                    attempt()?.map_err(|e| explain(what, e))
+                }
+                result => result.map_err(|e| explain(what, e)),
+            }
         })
     }
 
@@ -186,17 +242,6 @@ impl Credentials for Keychain {
 const NO_KEYCHAIN: &str =
     "Give `--password-file PATH` to keep the password in a file of yours instead";
 
-fn available() -> Result<()> {
-    let Err(e) = Entry::store_status() else {
-        return Ok(());
-    };
-    let error = Error::new(Code::NoKeychain, "No keychain answers here").hint(NO_KEYCHAIN);
-    Err(match e {
-        KeyringError::PlatformFailure(e) => error.because(e.to_string()),
-        _ => error,
-    })
-}
-
 fn silent(message: String) -> Error {
     Error::new(Code::TimedOut, message)
         .because("a dialog may be waiting for an answer")
@@ -215,16 +260,7 @@ fn explain(what: &str, e: KeyringError) -> Error {
         KeyringError::NoDefaultStore => {
             Error::new(Code::NoKeychain, "No keychain answers here").hint(NO_KEYCHAIN)
         }
-        KeyringError::PlatformFailure(e) => {
-            let said = e.to_string();
-            let anew = said.contains("Error.NoSession");
-            let failed = failed.because(said);
-            if anew {
-                failed.hint("The keychain's service began anew: after `berth agent stop --force` Berth does too")
-            } else {
-                failed
-            }
-        }
+        KeyringError::PlatformFailure(e) => failed.because(e.to_string()),
         KeyringError::BadEncoding(mut bytes) | KeyringError::BadDataFormat(mut bytes, _) => {
             bytes.zeroize();
             failed
