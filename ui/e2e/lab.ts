@@ -12,11 +12,15 @@ export class Lab {
   password = "";
   #child: ChildProcess | undefined;
 
-  constructor(readonly rig: Rig) {}
+  /** A bare machine is no container host yet. */
+  constructor(
+    readonly rig: Rig,
+    readonly machine = "",
+  ) {}
 
   /** Starts it; again on the same port, after it was ended. */
   async serve(): Promise<void> {
-    const words = ["practice", "serve", "--dir", this.folder, ...(this.port ? ["--ssh-port", this.port] : [])];
+    const words = ["practice", "serve", "--dir", this.folder, ...(this.machine ? ["--machine", this.machine] : []), ...(this.port ? ["--ssh-port", this.port] : [])];
     const child = spawn(join(programs, "berth"), words, { env: this.rig.environment, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     let said = "";

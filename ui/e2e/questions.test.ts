@@ -25,7 +25,7 @@ it("what a host asks at a check is asked in its words, answered beside the reque
   const host = { name: "lab", address: "ssh://ada@lab", os: "linux", route: null, is_default: true, is_practice: false, sign_in: "keyboard-interactive", host_key: null, reached: null, notes: [], reach: "connected" } as unknown as HostView;
   const live = { host, state: "connected", since: new Date().toISOString(), seen_at: new Date().toISOString(), retry_at: null, error: null, found: [] } as unknown as HostLive;
   const question: Question = { id: 7, from: "ada@lab:22", title: "", instructions: "Second factor", prompts: [{ text: "Verification code: ", hidden: true }] };
-  const check: HostCheck = { host, facts: [{ id: "engine", label: "Engine", value: "28.2.2" }], ladder: [], findings: [] };
+  const check: HostCheck = { host, facts: [{ id: "engine", label: "Engine", value: "28.2.2" }], ladder: [], findings: [], works: true };
   const asked: Frame[] = [];
   await page.routeWebSocket(/\/socket$/, (socket) => {
     let checking = 0;

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
 import { test } from "vitest";
+import { Lab } from "./lab.ts";
 import { Rig, create } from "./rig.ts";
 
 const folder = join(resolve(import.meta.dirname, "../.."), "target", "shots");
@@ -11,6 +12,8 @@ mkdirSync(folder, { recursive: true });
 test("pictures", { timeout: 300_000 }, async () => {
   const rig = await Rig.start();
   rig.knowsMachine("build-win", "build-linux", "studio");
+  const bare = new Lab(rig, "bare-2022");
+  await bare.serve();
   try {
     const page = await rig.page({ deviceScaleFactor: 1.5 });
     const shot = async (name: string) => {
@@ -114,6 +117,22 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("dialog").waitFor();
     await shot("delete-data");
     await close(page);
+    rig.berth("host", "add", "build-win", `ssh://Administrator@127.0.0.1:${bare.port}`, "--identity", join(bare.folder, "client_ed25519_key"), "--trust-host-key", bare.fingerprint);
+    await page.getByRole("navigation").getByRole("button", { name: /build-win/ }).click();
+    await page.getByText("This machine runs no containers yet", { exact: false }).waitFor();
+    await shot("host-bare");
+    await page.getByRole("button", { name: "Prepare this machine…" }).click();
+    await page.getByRole("heading", { name: "Windows' Containers feature" }).waitFor();
+    await shot("prepare");
+    await page.getByRole("dialog").getByRole("button", { name: "Prepare", exact: true }).click();
+    await page.getByRole("region", { name: "Progress" }).getByText("Containers feature").waitFor();
+    await shot("prepare-progress");
+    await page.getByText("What is there").waitFor({ timeout: 60_000 });
+    await page.getByRole("button", { name: "More actions" }).click();
+    await page.getByRole("menuitem", { name: "Find what is wrong…" }).click();
+    await page.getByRole("dialog").getByRole("listitem").first().waitFor();
+    await shot("doctor");
+    await close(page);
     await page.getByRole("option", { name: /billing-2019/ }).click();
     await page.getByRole("button", { name: "Start", exact: true }).waitFor();
     await shot("stopped");
@@ -127,6 +146,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await shot("failed");
     console.log(page.problems.length === 0 ? "no problems" : page.problems.join("\n"));
   } finally {
+    await bare.stop();
     await rig.stop();
   }
 });

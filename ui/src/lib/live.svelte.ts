@@ -5,6 +5,8 @@ import { BerthError, type Backend, type CarrierView, type Change, type FormatVie
 export interface Begun {
   command: Name;
   request: object;
+  /** What it will do, where it said so beforehand. */
+  steps: string[];
 }
 
 export const nameOf = (i: { host: string; name: string }) => `${i.host}/${i.name}`;
@@ -101,12 +103,13 @@ export class Live {
   }
 
   /** Begins an operation and remembers how, so that it can be begun again. */
-  async begin<C extends "instance.up" | "instance.start" | "instance.stop" | "instance.restart" | "instance.remove" | "instance.set" | "instance.reset_password">(
+  async begin<C extends "instance.up" | "instance.start" | "instance.stop" | "instance.restart" | "instance.remove" | "instance.set" | "instance.reset_password" | "host.prepare" | "host.unprepare">(
     command: C,
     request: Request<C>,
+    steps: string[] = [],
   ): Promise<string> {
     const { operation } = await this.backend.call(command, request);
-    this.begun.set(operation, { command, request });
+    this.begun.set(operation, { command, request, steps });
     return operation;
   }
 

@@ -15,6 +15,9 @@ export type Sheet =
   | { kind: "resetPassword"; name: string }
   | { kind: "removeInstance"; name: string }
   | { kind: "removeHost"; name: string }
+  | { kind: "prepareHost"; host: string }
+  | { kind: "doctor"; host: string }
+  | { kind: "unprepareHost"; host: string }
   | { kind: "clipboard"; command: string }
   | { kind: "openIn"; name: string; tool: string; paste?: string }
   | null;

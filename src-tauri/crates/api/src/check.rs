@@ -556,7 +556,7 @@ fn windows_cause(probe: &serde_json::Value) -> Option<Finding> {
         (None, _) => Some(Finding::new(
             Id::EngineMissing,
             "No container engine is installed there",
-            "Install Docker Engine for Windows containers on the host (`docs.microsoft.com/virtualization/windowscontainers`)",
+            "`berth host prepare` makes it a container host, and says first what it would do",
         )),
     }
 }

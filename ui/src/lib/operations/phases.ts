@@ -22,8 +22,8 @@ const PLAN: Record<string, string[]> = {
   "reset the password of": ["plan", "password"],
 };
 
-export function waiting(kind: string): Phase[] {
-  return (PLAN[kind] ?? []).map((name) => ({ name, state: "waiting", text: "", began: 0, ended: null, progress: null }));
+export function waiting(kind: string, steps: string[] = []): Phase[] {
+  return [...(PLAN[kind] ?? []), ...steps].map((name) => ({ name, state: "waiting", text: "", began: 0, ended: null, progress: null }));
 }
 
 /** Takes one event into the phases. */

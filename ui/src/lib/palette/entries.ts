@@ -66,6 +66,12 @@ export function entries(w: Window, wanted = ""): Entry[] {
   for (const live of w.live.hosts.values()) {
     const name = live.host.name;
     all.push({ id: `host:${name}`, group: words.palette.hosts, title: words.palette.show(words.host.practiceName(name)), icon: "host", run: () => w.showHost(name) });
+    if (name === w.host && live.host.address.startsWith("ssh:") && live.host.os !== "linux") {
+      const group = words.host.practiceName(name);
+      all.push({ id: "prepare", group, title: words.prepare.menu, icon: "host", run: () => (w.sheet = { kind: "prepareHost", host: name }) });
+      all.push({ id: "doctor", group, title: words.doctor.menu, icon: "host", run: () => (w.sheet = { kind: "doctor", host: name }) });
+      all.push({ id: "unprepare", group, title: words.unprepare.menu, icon: "remove", run: () => (w.sheet = { kind: "unprepareHost", host: name }) });
+    }
     for (const found of live.found ?? [])
       all.push({ id: `adopt:${found.container}`, group: words.palette.hosts, title: words.adopt.title(found.name), hint: words.host.practiceName(name), icon: "plus", run: () => (w.sheet = { kind: "adopt", host: name, container: found.container }) });
   }

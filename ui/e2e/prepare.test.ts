@@ -1,0 +1,76 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Page } from "playwright-core";
+import { axe } from "./axe";
+import { Lab } from "./lab";
+import { Rig } from "./rig";
+
+let rig: Rig;
+let page: Page & { problems: string[] };
+let lab: Lab;
+
+beforeAll(async () => {
+  rig = await Rig.start();
+  lab = new Lab(rig, "bare-2022");
+  await lab.serve();
+  page = await rig.page();
+});
+afterAll(async () => {
+  await lab.stop();
+  await rig.stop();
+});
+
+describe("a bare Windows machine", () => {
+  it("is added, and what it lacks is said with the way on", async () => {
+    await page.getByRole("button", { name: "Add my host" }).click();
+    await page.getByLabel("Address").fill(`Administrator@127.0.0.1:${lab.port}`);
+    await page.getByLabel("Name", { exact: true }).fill("bare");
+    await page.getByRole("combobox", { name: /^Sign in with/ }).click();
+    await page.getByRole("option", { name: "A key file" }).click();
+    await page.getByRole("textbox", { name: "Key file" }).fill(join(lab.folder, "client_ed25519_key"));
+    await page.getByRole("button", { name: "Connect", exact: true }).click();
+    await page.getByRole("button", { name: "It is the same: trust it" }).click();
+    const added = page.getByRole("dialog", { name: "bare is added" });
+    await added.getByText("No container engine is installed there").waitFor();
+    expect(await axe(page)).toEqual([]);
+    await added.getByRole("button", { name: "Prepare this machine…" }).click();
+  });
+
+  it("has a plan in plain words before anything happens, and steps that its user may keep", async () => {
+    const plan = page.getByRole("dialog", { name: "Prepare bare" });
+    await plan.getByText("Windows Server 2022 Datacenter", { exact: false }).waitFor();
+    await plan.getByRole("heading", { name: "Windows' Containers feature" }).waitFor();
+    const sum = await plan.getByText(/^7 steps, about \d+ minutes/).textContent();
+    expect(sum, "whoever works there should know").toContain("logged off once");
+    expect(await axe(page)).toEqual([]);
+    await plan.getByRole("listitem").filter({ hasText: "firewall" }).getByRole("checkbox").check();
+    await plan.getByText(/^6 steps/).waitFor();
+    expect(rig.berth("host", "prepare", "bare", "--plan").out, "until then nothing was changed").toContain("7 steps");
+  });
+
+  it("becomes a container host, seen step by step across its restart", { timeout: 120_000 }, async () => {
+    await page.getByRole("dialog").getByRole("button", { name: "Prepare", exact: true }).press("Enter");
+    const progress = page.getByRole("region", { name: "Progress" });
+    await progress.getByText("Containers feature").waitFor();
+    await progress.getByText("Reach the engine").waitFor({ timeout: 90_000 });
+    await page.getByRole("status").filter({ hasText: /^Connected/ }).waitFor({ timeout: 60_000 });
+    await page.getByText("What is there").waitFor({ timeout: 30_000 });
+    expect(await page.getByText("This machine runs no containers yet", { exact: false }).count()).toBe(0);
+    expect(await axe(page)).toEqual([]);
+  });
+
+  it("says later what is wrong with it, and what Berth changed can be taken back", { timeout: 120_000 }, async () => {
+    await page.getByRole("button", { name: "More actions" }).click();
+    await page.getByRole("menuitem", { name: "Find what is wrong…" }).press("Enter");
+    const doctor = page.getByRole("dialog", { name: "What is wrong with bare" });
+    await doctor.getByRole("listitem").first().waitFor();
+    expect(await axe(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+k");
+    await page.getByPlaceholder("Type a command").fill("take back");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByRole("button", { name: "Take back" }).click();
+    await page.getByText("This machine runs no containers yet", { exact: false }).waitFor({ timeout: 90_000 });
+    expect(page.problems).toEqual([]);
+  });
+});
