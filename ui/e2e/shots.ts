@@ -133,6 +133,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("dialog").getByRole("listitem").first().waitFor();
     await shot("doctor");
     await close(page);
+    await page.getByRole("navigation").getByRole("button", { name: /Practice host/ }).click();
     await page.getByRole("option", { name: /billing-2019/ }).click();
     await page.getByRole("button", { name: "Start", exact: true }).waitFor();
     await shot("stopped");

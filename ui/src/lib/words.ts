@@ -184,6 +184,7 @@ export const words = {
     menu: "Prepare this machine…",
     title: (name: string) => `Prepare ${name}`,
     notYet: "This machine runs no containers yet. Berth can make it a container host: it shows what it would do first.",
+    bare: "no container host yet",
     looking: "Looking at the machine. Nothing is changed…",
     is: (machine: string) => `It is ${machine}.`,
     steps: "What Berth will do",

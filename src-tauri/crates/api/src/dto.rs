@@ -792,6 +792,8 @@ pub struct PrepareStep {
     pub seconds: u32,
     /// Whether the machine restarts.
     pub restarts: bool,
+    /// Whether it may be left out, where its user does that in another way.
+    pub optional: bool,
 }
 
 /// What is wrong with a machine as a container host.

@@ -237,6 +237,7 @@ fn view(host: &str, look: &Look, plan: &Plan) -> dto::PreparePlan {
                 to_do: s.to_do,
                 seconds: s.seconds,
                 restarts: s.id.how() == How::Restart,
+                optional: s.id.may_be_left_out(),
             })
             .collect(),
         notes: plan.notes.clone(),

@@ -1631,7 +1631,11 @@ seconds: number,
 /**
  * Whether the machine restarts.
  */
-restarts: boolean, };
+restarts: boolean, 
+/**
+ * Whether it may be left out, where its user does that in another way.
+ */
+optional: boolean, };
 
 /**
  * One line of a question.

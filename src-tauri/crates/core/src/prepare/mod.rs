@@ -515,7 +515,7 @@ fn words(id: Id) -> (&'static str, &'static str, &'static str, u32) {
         Id::Firewall => (
             "The firewall lets SSH in",
             "one rule for port 22, in every network profile",
-            "Windows may take another profile after a restart, and its own rule is often open in one alone. Leave this out with `--without firewall` where a rule of your own does that",
+            "Windows may take another profile after a restart, and its own rule is often open in one alone. Leave this out where a rule of your own does that",
             10,
         ),
         Id::Key => (

@@ -76,6 +76,9 @@ fn show(plan: &dto::PreparePlan) {
             "  to do  {}: {}\n         should be: {}\n         why: {}",
             step.title, step.is, step.should, step.why
         ));
+        if step.optional {
+            out(format!("         without it: `--without {}`", step.id));
+        }
     }
     for note in &plan.notes {
         out(format!("note: {note}"));
