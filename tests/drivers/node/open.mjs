@@ -97,7 +97,9 @@ async function answer(line) {
   try {
     return { rows: await ways[driver](pasted(connection), sql) };
   } catch (error) {
-    return { error: `${error.code ?? error.name} ${error.number ?? ""}: ${error.message}` };
+    // Several errors of one statement come as one that has no words of its own.
+    const words = error.message || (error.errors ?? []).map((one) => one.message).join(" ");
+    return { error: `${error.code ?? error.name} ${error.number ?? ""}: ${words}` };
   }
 }
 

@@ -260,7 +260,10 @@ pub fn tsql(line: &str, password: &str, sql: &str) -> Option<Opened> {
         Duration::from_secs(30),
     );
     // It ends with 0 after a refused batch too: an error is what it says on standard error.
-    if ran.code != 0 || ran.stderr.contains("Msg ") || ran.stderr.contains("Error ") {
+    let refused = ran.stderr.lines().any(|line| {
+        line.contains("Error ") || line.contains("Msg ") && !line.contains("(severity 0,")
+    });
+    if ran.code != 0 || refused {
         return Some(Err(format!("{}{}", ran.stderr, ran.stdout)));
     }
     let rows = ran
