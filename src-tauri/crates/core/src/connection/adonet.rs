@@ -173,7 +173,10 @@ pub(super) mod tests {
     pub(crate) fn says(parts: &Parts, format: &dyn Format) -> bool {
         !matches!(parts.tls, Tls::Verified { ca_file: Some(_) })
             && all_values(parts, outlives_builder)
-            && format.options(parts).iter().all(|(_, v)| outlives_builder(v))
+            && format
+                .options(parts)
+                .iter()
+                .all(|(_, v)| outlives_builder(v))
     }
 
     #[test]
