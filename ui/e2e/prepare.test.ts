@@ -59,6 +59,24 @@ describe("a bare Windows machine", () => {
     expect(await axe(page)).toEqual([]);
   });
 
+  it("gets an image of SQL Server, of which an instance is made", { timeout: 120_000 }, async () => {
+    await page.getByText("None yet. An instance on Windows", { exact: false }).waitFor();
+    await page.getByRole("button", { name: "Build an image…" }).press("Enter");
+    const build = page.getByRole("dialog", { name: "Build a SQL Server image" });
+    await build.getByRole("combobox", { name: "SQL Server: 2022 Express" }).waitFor();
+    expect(await build.getByRole("button", { name: "Build" }).isEnabled(), "nothing is built before the terms are accepted").toBe(false);
+    await build.getByRole("checkbox").press("Space");
+    expect(await axe(page)).toEqual([]);
+    await build.getByRole("button", { name: "Build" }).press("Enter");
+    const images = page.getByRole("list", { name: "SQL Server images" });
+    await images.getByText("2022-express").waitFor({ timeout: 60_000 });
+    await images.getByText("not in use", { exact: false }).waitFor();
+    expect(await axe(page)).toEqual([]);
+    await page.getByRole("button", { name: "Remove… 2022-express" }).press("Enter");
+    await page.getByRole("dialog").getByRole("button", { name: "Remove image" }).press("Enter");
+    await page.getByText("None yet. An instance on Windows", { exact: false }).waitFor();
+  });
+
   it("says later what is wrong with it, and what Berth changed can be taken back", { timeout: 120_000 }, async () => {
     await page.getByRole("button", { name: "More actions" }).click();
     await page.getByRole("menuitem", { name: "Find what is wrong…" }).press("Enter");

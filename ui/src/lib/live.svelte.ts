@@ -103,7 +103,7 @@ export class Live {
   }
 
   /** Begins an operation and remembers how, so that it can be begun again. */
-  async begin<C extends "instance.up" | "instance.start" | "instance.stop" | "instance.restart" | "instance.remove" | "instance.set" | "instance.reset_password" | "host.prepare" | "host.unprepare">(
+  async begin<C extends "instance.up" | "instance.start" | "instance.stop" | "instance.restart" | "instance.remove" | "instance.set" | "instance.reset_password" | "host.prepare" | "host.unprepare" | "image.build">(
     command: C,
     request: Request<C>,
     steps: string[] = [],

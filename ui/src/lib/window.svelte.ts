@@ -18,6 +18,7 @@ export type Sheet =
   | { kind: "prepareHost"; host: string }
   | { kind: "doctor"; host: string }
   | { kind: "unprepareHost"; host: string }
+  | { kind: "buildImage"; host: string }
   | { kind: "clipboard"; command: string }
   | { kind: "openIn"; name: string; tool: string; paste?: string }
   | null;

@@ -19,6 +19,7 @@ const PLAN: Record<string, string[]> = {
   restart: ["plan", "checkpoint", "stop", "container", "ready", "endpoint"],
   remove: ["plan", "remove"],
   change: ["plan", "checkpoint", "stop", "container", "ready", "endpoint"],
+  build: ["host", "build"],
   "reset the password of": ["plan", "password"],
 };
 

@@ -72,6 +72,8 @@ export function entries(w: Window, wanted = ""): Entry[] {
       all.push({ id: "doctor", group, title: words.doctor.menu, icon: "host", run: () => (w.sheet = { kind: "doctor", host: name }) });
       all.push({ id: "unprepare", group, title: words.unprepare.menu, icon: "remove", run: () => (w.sheet = { kind: "unprepareHost", host: name }) });
     }
+    if (name === w.host && live.host.os === "windows" && !live.host.is_practice)
+      all.push({ id: "build-image", group: words.host.practiceName(name), title: words.images.build, icon: "host", run: () => (w.sheet = { kind: "buildImage", host: name }) });
     for (const found of live.found ?? [])
       all.push({ id: `adopt:${found.container}`, group: words.palette.hosts, title: words.adopt.title(found.name), hint: words.host.practiceName(name), icon: "plus", run: () => (w.sheet = { kind: "adopt", host: name, container: found.container }) });
   }
