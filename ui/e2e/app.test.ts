@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { until } from "./keychain";
 import { App, missing } from "./webdriver";
 
 const CONTROL = "\uE009";
@@ -29,7 +30,7 @@ describe.skipIf(lacks !== "")("the app itself, in WebKit", () => {
   });
 
   it("copies the whole string, and its page has none of the password", async () => {
-    await app.until("the string on the clipboard", async () => {
+    await until("the string on the clipboard", async () => {
       await app.press(CONTROL, "c");
       return app.clipboard().includes("Password=");
     });
@@ -40,7 +41,7 @@ describe.skipIf(lacks !== "")("the app itself, in WebKit", () => {
     expect(await app.text('//*[@data-testid="masked"]')).toContain("127.0.0.1,");
     await app.click(button("Show"));
     await app.click(button("Copy password"));
-    await app.until("the password on the clipboard", async () => app.clipboard() === password);
+    await until("the password on the clipboard", async () => app.clipboard() === password);
     const page = await app.run<string>("return document.documentElement.outerHTML + JSON.stringify(Object.entries(localStorage)) + JSON.stringify(Object.entries(sessionStorage))");
     expect(page.includes("sql2022"), "what is looked through must be this page").toBe(true);
     expect(page.includes(password), "document and storage").toBe(false);
@@ -62,7 +63,7 @@ describe.skipIf(lacks !== "")("the app itself, in WebKit", () => {
     const runs = () => /berth-app(?! agent)\s*$/m.test(processes());
     expect(runs()).toBe(true);
     app.key("ctrl+q");
-    await app.until("the end of the app", async () => !runs(), 15_000);
+    await until("the end of the app", async () => !runs(), 15_000);
     const tried = app.berth("connection", "sql2022", "--test");
     expect(tried.code, tried.err).toBe(0);
   });

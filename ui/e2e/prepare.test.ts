@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Page } from "playwright-core";
 import { axe } from "./axe";
+import { lacking } from "./keychain";
 import { Lab } from "./lab";
 import { Rig } from "./rig";
 
@@ -10,7 +11,7 @@ let page: Page & { problems: string[] };
 let lab: Lab;
 
 beforeAll(async () => {
-  rig = await Rig.start();
+  rig = await Rig.start({ keychain: lacking().length === 0 });
   lab = new Lab(rig, "bare-2022");
   await lab.serve();
   page = await rig.page();
@@ -72,6 +73,26 @@ describe("a bare Windows machine", () => {
     await images.getByText("2022-express").waitFor({ timeout: 60_000 });
     await images.getByText("not in use", { exact: false }).waitFor();
     expect(await axe(page)).toEqual([]);
+  });
+
+  it("gives an instance made of it, and a string that opens it", { timeout: 120_000 }, async (context) => {
+    if (lacking().length > 0) {
+      console.log(`SKIPPED: an instance on a prepared machine through the window (no ${lacking().join(", ")})`);
+      return context.skip();
+    }
+    await page.getByRole("button", { name: "New instance here" }).press("Enter");
+    const sheet = page.getByRole("dialog", { name: "New SQL Server instance" });
+    await sheet.getByRole("checkbox").press("Space");
+    await sheet.getByRole("button", { name: "Create" }).press("Enter");
+    await page.getByRole("region", { name: "Connection string" }).waitFor({ timeout: 60_000 });
+    const name = (await page.getByRole("main").getByRole("heading", { level: 1 }).textContent()) ?? "";
+    const asked = rig.berth("query", `bare/${name}`, "SELECT @@SERVERNAME");
+    expect(asked.code, asked.err).toBe(0);
+    rig.berth("remove", `bare/${name}`, "--data", "delete");
+    await page.getByRole("navigation").getByRole("button", { name: /^bare/ }).click();
+  });
+
+  it("lets an image go that nobody uses", async () => {
     await page.getByRole("button", { name: "Remove… 2022-express" }).press("Enter");
     await page.getByRole("dialog").getByRole("button", { name: "Remove image" }).press("Enter");
     await page.getByText("None yet. An instance on Windows", { exact: false }).waitFor();

@@ -3,6 +3,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { keychain } from "./keychain";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -25,6 +26,7 @@ export class Rig {
   readonly home = mkdtempSync(join(tmpdir(), "berth-"));
   readonly environment: NodeJS.ProcessEnv;
   #devhost: ChildProcess | undefined;
+  #keychain: ChildProcess[] = [];
   address = "";
   browser!: Browser;
 
@@ -35,9 +37,10 @@ export class Rig {
     this.environment["DBUS_SESSION_BUS_ADDRESS"] = process.env["BERTH_E2E_BUS"] ?? "unix:path=/nonexistent";
   }
 
-  static async start(): Promise<Rig> {
+  static async start(more: { keychain?: boolean } = {}): Promise<Rig> {
     if (!CHROMIUM) throw new Error("no Chromium: tests/prepare/machine.sh installs it");
     const rig = new Rig();
+    if (more.keychain) rig.#keychain = await keychain(join(rig.home, "keys"), rig.environment);
     await rig.serve();
     rig.browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
     return rig;
@@ -85,6 +88,7 @@ export class Rig {
     await this.browser?.close();
     this.#devhost?.kill();
     this.berth("agent", "stop", "--force");
+    for (const child of this.#keychain) child.kill();
     rmSync(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 }

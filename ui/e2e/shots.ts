@@ -133,6 +133,12 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("dialog").getByRole("listitem").first().waitFor();
     await shot("doctor");
     await close(page);
+    await page.getByRole("button", { name: "Build an image…" }).click();
+    await page.getByRole("dialog").getByRole("checkbox").check();
+    await shot("build-image");
+    await page.getByRole("dialog").getByRole("button", { name: "Build" }).click();
+    await page.getByRole("list", { name: "SQL Server images" }).getByText("2022-express").waitFor({ timeout: 60_000 });
+    await shot("host-images");
     await page.getByRole("navigation").getByRole("button", { name: /Practice host/ }).click();
     await page.getByRole("option", { name: /billing-2019/ }).click();
     await page.getByRole("button", { name: "Start", exact: true }).waitFor();

@@ -1,18 +1,18 @@
 /** The app itself on a display, a bus and a home of its own, driven through WebKit's own driver (W3C WebDriver). */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { has, keychain, lacking, say, until } from "./keychain";
 import { programs } from "./rig";
 
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
-const has = (program: string) => ["/usr/bin", "/bin", "/usr/local/bin"].some((folder) => existsSync(join(folder, program)));
 
 /** What this machine lacks for it, in words; empty where nothing. */
 export function missing(): string {
   if (process.platform !== "linux") return "that takes Linux";
-  const without = ["Xvfb", "WebKitWebDriver", "dbus-daemon", "gnome-keyring-daemon", "xclip", "xdotool"].filter((program) => !has(program));
+  const without = [...["Xvfb", "WebKitWebDriver", "xclip", "xdotool"].filter((program) => !has(program)), ...lacking()];
   return without.length > 0 ? `no ${without.join(", ")}` : "";
 }
 
@@ -23,20 +23,6 @@ const free = () =>
       server.close(() => found(port));
     });
   });
-
-/** Starts a program and waits for what it says on one of its outputs. */
-function say(child: ChildProcess, from: number, what: RegExp): Promise<string> {
-  return new Promise((heard, failed) => {
-    let text = "";
-    child.stdio[from]?.on("data", (piece: Buffer) => {
-      text += String(piece);
-      const found = what.exec(text);
-      if (found) heard(found[1] ?? "");
-    });
-    child.once("error", failed);
-    child.once("exit", (code) => failed(new Error(`${child.spawnfile} ended with ${code}: ${text}`)));
-  });
-}
 
 export class App {
   readonly home = mkdtempSync(join(tmpdir(), "berth-app-"));
@@ -111,28 +97,11 @@ export class App {
     });
     const screen = this.#spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"], ["ignore", "ignore", "ignore", "pipe"]);
     this.environment["DISPLAY"] = `:${await say(screen, 3, /(\d+)\n/)}`;
-    // Settings of its own: the usual ones start the desktop's services for whoever asks for one.
-    writeFileSync(
-      join(runtime, "bus.conf"),
-      `<busconfig><type>session</type><listen>unix:path=${join(runtime, "bus")}</listen><auth>EXTERNAL</auth><policy context="default"><allow send_destination="*"/><allow own="*"/><allow receive_sender="*"/></policy></busconfig>`,
-    );
-    const bus = this.#spawn("dbus-daemon", ["--nofork", "--nopidfile", "--print-address=1", `--config-file=${join(runtime, "bus.conf")}`], ["ignore", "pipe", "ignore"]);
-    this.environment["DBUS_SESSION_BUS_ADDRESS"] = await say(bus, 1, /(unix:\S+)\n/);
-    // An unlocked keychain, as a sign-in leaves one.
-    const keyring = this.#spawn("gnome-keyring-daemon", ["--foreground", "--unlock", "--components=secrets", `--control-directory=${join(runtime, "keyring")}`], ["pipe", "pipe", "ignore"]);
-    keyring.stdin?.end("login keyring");
-    await this.until("the keychain", async () => {
-      const asked = spawnSync("dbus-send", ["--session", "--print-reply", "--dest=org.freedesktop.secrets", "/org/freedesktop/secrets/collection/login", "org.freedesktop.DBus.Properties.Get", "string:org.freedesktop.Secret.Collection", "string:Locked"], {
-        env: this.environment,
-        encoding: "utf8",
-        timeout: 5000,
-      });
-      return asked.stdout.includes("boolean false");
-    });
+    this.#children.push(...(await keychain(runtime, this.environment)));
     const port = await free();
     this.#spawn("WebKitWebDriver", ["--host=127.0.0.1", `--port=${port}`], ["ignore", "ignore", "ignore"]);
     this.#driver = `http://127.0.0.1:${port}`;
-    await this.until("the driver", async () => (await fetch(`${this.#driver}/status`)).ok);
+    await until("the driver", async () => (await fetch(`${this.#driver}/status`)).ok);
   }
 
   async #ask<T>(method: string, path: string, body?: object): Promise<T> {
@@ -142,26 +111,10 @@ export class App {
     return value;
   }
 
-  /** Waits for something to be so; what went wrong the last time is in the error. */
-  async until(what: string, is: () => Promise<boolean>, ms = 30_000, pause = 100): Promise<void> {
-    const end = Date.now() + ms;
-    let last: unknown;
-    for (;;) {
-      try {
-        if (await is()) return;
-        last = undefined;
-      } catch (error) {
-        last = error;
-      }
-      if (Date.now() > end) throw new Error(`${what} did not come within ${ms} ms`, { cause: last });
-      await new Promise((done) => setTimeout(done, pause));
-    }
-  }
-
   /** The first element that an XPath names, once it is there. */
   async find(xpath: string, ms = 30_000, pause = 100): Promise<string> {
     let id = "";
-    await this.until(
+    await until(
       xpath,
       async () => {
         const found = await this.#ask<Record<string, string>[]>("POST", `${this.#session}/elements`, { using: "xpath", value: xpath });
@@ -177,7 +130,7 @@ export class App {
   /** As a click does; the driver's own pointer waits for ever where no window manager is. */
   async click(xpath: string): Promise<void> {
     // A page may draw anew between the two.
-    await this.until(`a click on ${xpath}`, async () => {
+    await until(`a click on ${xpath}`, async () => {
       await this.#ask("POST", `${this.#session}/execute/sync`, { script: "arguments[0].click()", args: [{ [ELEMENT]: await this.find(xpath) }] });
       return true;
     });
