@@ -17,6 +17,7 @@ $berth = "$env:ProgramData\Berth"
 $engine = "$env:ProgramFiles\docker"
 $daemonFile = "$env:ProgramData\docker\config\daemon.json"
 $keyFile = "$env:ProgramData\ssh\administrators_authorized_keys"
+$sshdFile = "$env:ProgramData\ssh\sshd_config"
 $sectorKey = 'HKLM:\SYSTEM\CurrentControlSet\Services\stornvme\Parameters\Device'
 $taskName = 'BerthWork'
 $rule = 'OpenSSH-Server-In-TCP'
@@ -59,6 +60,11 @@ function Set-Private([string]$Path, [string]$Flags) {
   $acl = Get-Acl -LiteralPath $Path
   $acl.SetSecurityDescriptorSddlForm("O:BAD:P(A;$Flags;FA;;;SY)(A;$Flags;FA;;;BA)")
   Set-Acl -LiteralPath $Path -AclObject $acl
+}
+# sshd reads neither UTF-16 nor a byte order mark: a file that begins with one holds no key for it.
+function Test-Mark([string]$Path) {
+  $bytes = Ask { if (Test-Path -LiteralPath $Path -PathType Leaf) { [IO.File]::ReadAllBytes($Path) } }
+  [bool]($bytes -and @($bytes).Count -ge 2 -and (0xEF, 0xFE, 0xFF) -contains @($bytes)[0])
 }
 # What was there before a step changed it. The first word stays: a second try must not take our own change for the user's.
 function Save-Before([string]$Step, $Before) {
@@ -140,7 +146,8 @@ function Get-Look {
     folder = $folder
     sshd = Read-Service sshd
     firewall = Read-Rule
-    key = @{ there = [bool]($given.want.key -and $keys -contains $given.want.key); private = [bool](Ask { (Read-Owner $keyFile).private }) }
+    key = @{ there = [bool]($given.want.key -and $keys -contains $given.want.key); private = [bool](Ask { (Read-Owner $keyFile).private }); mark = (Test-Mark $keyFile) }
+    sshdConfig = Read-Text $sshdFile
     sector = @{ largest = $sectors; forced = ((Read-Forced) -contains '* 4095') }
     feature = Ask { "$((Get-WindowsOptionalFeature -Online -FeatureName Containers -ErrorAction Stop).State)" }
     pending = Read-Pending
@@ -152,6 +159,7 @@ function Get-Look {
       answers = $answers
       ours = [bool](Read-Before 'engine')
       installed = Read-Text "$berth\engine.txt"
+      said = @(Ask { if (-not $answers -and (Read-Service docker)) { Get-WinEvent -FilterHashtable @{ LogName = 'Application'; ProviderName = 'docker'; Level = 1, 2 } -MaxEvents 5 -ErrorAction Stop | ForEach-Object { $_.Message } } } | Where-Object { $_ })
     }
     daemon = Read-Text $daemonFile
     daemonMark = ($bytes -and $bytes.Length -ge 3 -and $bytes[0] -eq 0xEF -and $bytes[1] -eq 0xBB -and $bytes[2] -eq 0xBF) -eq $true
@@ -256,7 +264,7 @@ function Invoke-Step([string]$Step) {
         Save-Before 'key' @{ line = $line }
         if ($text -and -not $text.EndsWith("`n")) { $text += "`n" }
         Save-Text $keyFile "$text$line`n"
-      }
+      } elseif (Test-Mark $keyFile) { Save-Text $keyFile $text }
       Set-Private $keyFile ''
     }
     'sector' {

@@ -53,6 +53,7 @@ fn every_script_is_valid_on_every_windows_server() {
         let checked = Command::new(tools.join("pwsh"))
             .arg("--check")
             .arg(&scripts)
+            .arg(Path::new(HERE).join("windows"))
             .arg(folder.path())
             .args(["--server", server])
             .output()
@@ -95,6 +96,9 @@ impl Played {
         let mut shape = serde_json::to_value(world).unwrap();
         shape["acl"] = json!({});
         shape["played_task"] = Value::Null;
+        if world.services.contains_key("docker") {
+            fs::write(at("registered"), "").unwrap();
+        }
         fs::write(at("world.json"), shape.to_string()).unwrap();
         for (path, text) in &world.files {
             let file = at(&path.replace(":\\", "/").replace('\\', "/"));
@@ -437,4 +441,87 @@ fn a_users_own_settings_come_through_prepare_and_unprepare() {
         serde_json::to_value(&before.rule).unwrap()
     );
     assert!(played.passages() > 0, "the played cmdlets were called");
+}
+
+#[test]
+fn broken_machines_are_recognised_by_name_and_the_practice_host_says_the_same() {
+    let Some(tools) = tools() else { return };
+    let broken = |change: &dyn Fn(&mut World)| {
+        let mut world = World::prepared(20348, "Windows Server 2022 Datacenter", "29.7.2");
+        // The engine does not run, and of what Berth did nothing is known.
+        world.services.get_mut("docker").unwrap().status = "Stopped".into();
+        world.engine = None;
+        world.nat = false;
+        change(&mut world);
+        world
+    };
+    let mark = '\u{feff}';
+    let cases: [(&str, World); 6] = [
+        (
+            "daemon-mark",
+            broken(&|w| {
+                w.files
+                    .insert(script::DAEMON.into(), format!("{mark}{{\"debug\": true}}"));
+            }),
+        ),
+        (
+            "engine-group",
+            broken(&|w| {
+                w.engine_said = vec![
+                    "failed to load listeners: unable to resolve group docker-users".into(),
+                    "another line".into(),
+                ];
+            }),
+        ),
+        (
+            "sshd-no-forwarding",
+            broken(&|w| {
+                w.files.insert(
+                    script::SSHD.into(),
+                    "AllowTcpForwarding no\nMatch Group administrators\n  AuthorizedKeysFile __PROGRAMDATA__/ssh/administrators_authorized_keys\n".into(),
+                );
+            }),
+        ),
+        (
+            "sshd-keys-elsewhere",
+            broken(&|w| {
+                w.files.insert(
+                    script::SSHD.into(),
+                    "#Match Group administrators\nAuthorizedKeysFile .ssh/authorized_keys\n".into(),
+                );
+            }),
+        ),
+        (
+            "key",
+            broken(&|w| {
+                w.files
+                    .insert(script::KEYS.into(), format!("{mark}{KEY}\n"));
+            }),
+        ),
+        ("ipv6-off", broken(&|w| w.ipv6 = Some(255))),
+    ];
+    for (name, mut world) in cases {
+        let played = Played::new(&tools, &world);
+        let (real, look) = played.look();
+        let said = script::run(
+            &mut world,
+            &json!({ "do": "look", "want": { "key": KEY } }),
+            Utc::now(),
+            &Faults::new(Vec::new()),
+        )
+        .unwrap();
+        for part in ["sshdConfig", "key", "daemon", "daemonMark"] {
+            assert_eq!(real[part], said[part], "{name}: one world, two answers");
+        }
+        assert_eq!(
+            real["engine"]["said"], said["engine"]["said"],
+            "{name}: what the engine said last"
+        );
+        let ills = prepare::ills(&look, &wish());
+        assert!(
+            ills.iter()
+                .any(|ill| ill.id == name && !ill.repair.is_empty()),
+            "{name} is recognised: {ills:?}"
+        );
+    }
 }

@@ -135,7 +135,10 @@ function On.Get-AuthenticodeSignature($given) {
   if ($W.unsigned) { return [pscustomobject]@{ Status = 'NotSigned'; SignerCertificate = $null } }
   [pscustomobject]@{ Status = 'Valid'; SignerCertificate = [pscustomobject]@{ Subject = 'CN="Docker Inc", O="Docker Inc", L=Palo Alto, S=California, C=US' } }
 }
-function On.Get-WinEvent($given) { [pscustomobject]@{ Message = 'failed to start daemon' } }
+function On.Get-WinEvent($given) {
+  if (-not @($W.engine_said).Count) { throw 'No events were found that match the specified selection criteria.' }
+  $W.engine_said | ForEach-Object { [pscustomobject]@{ Message = $_ } }
+}
 function On.Start-Sleep($given) { }
 
 function whoami.exe {

@@ -28,6 +28,8 @@ pub struct Look {
     pub sshd: Option<Service>,
     pub firewall: Option<Rule>,
     pub key: Key,
+    /// The text of `sshd_config`.
+    pub sshd_config: Option<String>,
     pub sector: Sector,
     /// The state of the Containers feature: `Enabled`, `Disabled`, `EnablePending`, …
     pub feature: Option<String>,
@@ -91,6 +93,8 @@ pub struct Rule {
 pub struct Key {
     pub there: bool,
     pub private: bool,
+    /// Whether the file begins with a byte order mark, which sshd does not read over.
+    pub mark: bool,
 }
 
 /// The sectors of the system's drive.
@@ -121,6 +125,8 @@ pub struct Engine {
     pub ours: bool,
     /// The version that Berth put there whole.
     pub installed: Option<String>,
+    /// Its latest errors in Windows' log, where it does not answer.
+    pub said: Vec<String>,
 }
 
 /// What containers need to have a network.

@@ -5,11 +5,13 @@
 //! the next look makes the rest of the plan. Nothing here does anything.
 
 mod daemon;
+mod ills;
 mod look;
 
 use serde_json::{Value, json};
 
 pub use daemon::merged;
+pub use ills::{Ill, explain, ills};
 pub use look::{Engine, Key, Look, Network, Owner, Rule, Sector, Service, Work};
 
 use crate::size;
@@ -427,6 +429,11 @@ fn step(id: Id, look: &Look, wish: &Wish, restart: Option<&'static str>) -> Opti
         Id::Key => {
             wish.key.as_ref()?;
             match (look.key.there, look.key.private) {
+                (true, _) if look.key.mark => (
+                    "in a file that begins with a byte order mark, so that sshd does not read it"
+                        .to_owned(),
+                    true,
+                ),
                 (true, true) => ("there".to_owned(), false),
                 (true, false) => (
                     "in a file that others may change, so that Windows ignores it".to_owned(),
@@ -575,115 +582,6 @@ pub fn undo(look: &Look) -> Vec<&'static str> {
     .filter(|step| look.changes.iter().any(|c| c == step))
     .chain(look.folder.is_some().then_some("folder"))
     .collect()
-}
-
-/// Something that is wrong with a machine as a container host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ill {
-    /// Stable name.
-    pub id: &'static str,
-    /// What is wrong.
-    pub what: String,
-    /// What helps.
-    pub repair: String,
-    /// Whether preparing it again repairs it.
-    pub by_prepare: bool,
-}
-
-/// What is wrong with a machine, by one look.
-#[must_use]
-pub fn ills(look: &Look, wish: &Wish) -> Vec<Ill> {
-    let plan = plan(look, wish);
-    let mut all: Vec<Ill> = plan
-        .refusals
-        .iter()
-        .map(|(why, hint)| Ill {
-            id: "refused",
-            what: why.clone(),
-            repair: hint.clone(),
-            by_prepare: false,
-        })
-        .collect();
-    if let Some(work) = look.work.as_ref().filter(|w| w.phase == "failed") {
-        all.push(Ill {
-            id: "work-failed",
-            what: format!("The step `{}` failed: {}", work.step, work.message),
-            repair: explain(&work.message)
-                .unwrap_or("Prepare it again: it goes on from there")
-                .to_owned(),
-            by_prepare: true,
-        });
-    }
-    for step in plan.steps.iter().filter(|s| s.to_do) {
-        all.push(Ill {
-            id: step.id.as_str(),
-            what: format!("{}: {}", step.title, step.is),
-            repair: format!("should be: {}", step.should),
-            by_prepare: true,
-        });
-    }
-    all
-}
-
-/// What helps against a failure that is known by its words.
-#[must_use]
-pub fn explain(said: &str) -> Option<&'static str> {
-    const KNOWN: [(&str, &str); 14] = [
-        (
-            "0x800f081f",
-            "Windows does not find the files of its own feature: let it reach Windows Update, or have its owner add the feature from the installation media",
-        ),
-        (
-            "0x800f0954",
-            "This machine takes its features from a company's own update server, which does not offer this one: its owner has to allow Windows Update for features",
-        ),
-        (
-            "0x800f0907",
-            "A policy of the machine forbids to fetch features from Windows Update: its owner has to allow it",
-        ),
-        (
-            "signature:",
-            "What was downloaded is not what Docker publishes: look whether a proxy changes downloads there",
-        ),
-        (
-            "hash:",
-            "What was downloaded is not what Docker published: look whether a proxy changes downloads there",
-        ),
-        ("curl: (23)", "The disk is full: free some space"),
-        ("not enough space", "The disk is full: free some space"),
-        (
-            "The download ended with 6",
-            "The machine cannot resolve names of the internet: look at its DNS",
-        ),
-        (
-            "The download ended with",
-            "The machine cannot fetch the engine: let it reach download.docker.com, by a proxy where there is one",
-        ),
-        (
-            "ensure the Containers feature is installed",
-            "The services of the Containers feature are not there: restart the machine",
-        ),
-        (
-            "unable to resolve group",
-            r"`group` in `C:\ProgramData\docker\config\daemon.json` names a group that is not there: make it, or take the line out",
-        ),
-        (
-            "specified both as a flag and in the configuration file",
-            r"Take `-H …` out of the service's command line, or `hosts` out of `daemon.json`",
-        ),
-        (
-            "HNS failed with error",
-            "The network service of Windows is in disorder: restart the machine",
-        ),
-        (
-            "was changed after the plan was made",
-            "Somebody else works on the engine's settings there: look at the plan again",
-        ),
-    ];
-    KNOWN
-        .iter()
-        .find(|(word, _)| said.contains(word))
-        .map(|(_, hint)| *hint)
 }
 
 #[cfg(test)]

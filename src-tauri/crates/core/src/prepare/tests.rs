@@ -156,3 +156,74 @@ fn what_was_changed_is_taken_back_key_last() {
         ["service", "engine", "feature", "key", "folder"]
     );
 }
+
+#[test]
+fn each_broken_state_has_a_name_of_its_own() {
+    type Change = fn(&mut Look);
+    let own = "Match Group administrators\n  AuthorizedKeysFile __PROGRAMDATA__/ssh/administrators_authorized_keys\n";
+    let cases: [(&str, Change); 14] = [
+        ("old-windows", |l| l.build = 14393),
+        ("little-disk", |l| l.free_mb = 10_000),
+        ("no-feature", |l| l.feature = None),
+        ("ipv6-off", |l| l.network.ipv6off = true),
+        ("daemon-unreadable", |l| {
+            l.daemon = Some("{ not json".into())
+        }),
+        ("daemon-mark", |l| l.daemon_mark = true),
+        ("isolation-hyperv", |l| {
+            l.daemon = Some(r#"{"exec-opts":["isolation=hyperv"]}"#.into());
+        }),
+        ("engine-open", |l| {
+            l.daemon = Some(r#"{"hosts":["npipe://","tcp://0.0.0.0:2375"]}"#.into());
+        }),
+        ("no-container-services", |l| {
+            l.engine.said = vec!["please ensure the Containers feature is installed".into()];
+        }),
+        ("engine-stopped", |l| {
+            l.engine.said = vec!["something else".into()]
+        }),
+        ("sshd-no-keys", |l| {
+            l.sshd_config = Some("PubkeyAuthentication  no".into());
+        }),
+        ("sshd-no-forwarding", |l| {
+            l.sshd_config = Some("allowtcpforwarding=no".into());
+        }),
+        ("sshd-gateway-ports", |l| {
+            l.sshd_config = Some("GatewayPorts yes".into());
+        }),
+        ("hns-stopped", |l| {
+            l.network.hns = Some(Service {
+                status: "Stopped".into(),
+                start: "Disabled".into(),
+            });
+        }),
+    ];
+    let names = |look: &Look| -> Vec<&'static str> {
+        ills(look, &Wish::default()).iter().map(|i| i.id).collect()
+    };
+    for (name, change) in cases {
+        let mut look = bare();
+        change(&mut look);
+        assert!(names(&look).contains(&name), "{name}: {:?}", names(&look));
+        assert!(
+            !names(&bare()).contains(&name),
+            "{name}: nothing is wrong there that is not"
+        );
+    }
+    let mut look = bare();
+    look.sshd_config = Some(format!(
+        "# x\nAllowTcpForwarding yes\nAllowTcpForwarding no\n{own}"
+    ));
+    assert!(
+        !names(&look).iter().any(|n| n.starts_with("sshd-")),
+        "the first of a word counts, and Windows' own settings are fine: {:?}",
+        names(&look)
+    );
+    look.sshd_config = Some(format!("{own}AllowTcpForwarding no\n"));
+    assert!(
+        !names(&look).contains(&"sshd-no-forwarding"),
+        "what a block says is of that block"
+    );
+    look.daemon = Some(r#"{"hosts":["tcp://0.0.0.0:2376"],"tlsverify":true}"#.into());
+    assert!(!names(&look).contains(&"engine-open"));
+}

@@ -90,6 +90,8 @@ pub struct World {
     /// The version of the engine's programs in their folder.
     pub engine: Option<String>,
     pub task: Option<Task>,
+    /// The engine's latest errors in Windows' log.
+    pub engine_said: Vec<String>,
 }
 
 impl Default for World {
@@ -137,6 +139,7 @@ impl World {
             nat: false,
             engine: None,
             task: None,
+            engine_said: Vec::new(),
         }
     }
 

@@ -22,6 +22,8 @@ pub const LOG: &str = r"C:\ProgramData\Berth\work.log";
 pub const DAEMON: &str = r"C:\ProgramData\docker\config\daemon.json";
 /// The keys of administrators.
 pub const KEYS: &str = r"C:\ProgramData\ssh\administrators_authorized_keys";
+/// The SSH server's settings.
+pub const SSHD: &str = r"C:\ProgramData\ssh\sshd_config";
 const DOCKERD: &str = r"C:\Program Files\docker\dockerd.exe";
 
 /// Runs it once.
@@ -104,10 +106,11 @@ fn before(world: &mut World, step: &str, was: Value) {
 }
 
 fn has_key(world: &World, line: &str) -> bool {
-    world
-        .files
-        .get(KEYS)
-        .is_some_and(|text| text.lines().any(|l| l == line))
+    world.files.get(KEYS).is_some_and(|text| {
+        text.trim_start_matches('\u{feff}')
+            .lines()
+            .any(|l| l == line)
+    })
 }
 
 fn look(world: &World, given: &Value) -> Value {
@@ -144,7 +147,9 @@ fn look(world: &World, given: &Value) -> Value {
         "key": {
             "there": key.is_some_and(|k| has_key(world, k)),
             "private": world.private.iter().any(|p| p == KEYS),
+            "mark": world.files.get(KEYS).is_some_and(|k| k.starts_with('\u{feff}')),
         },
+        "sshdConfig": world.files.get(SSHD).map(|t| t.trim_start_matches('\u{feff}')),
         "sector": { "largest": world.sector, "forced": world.forced.iter().any(|f| f == "* 4095") },
         "feature": world.feature,
         "pending": if matches!(world.feature.as_deref(), Some("EnablePending" | "DisablePending")) { vec!["features or updates"] } else { vec![] },
@@ -156,6 +161,7 @@ fn look(world: &World, given: &Value) -> Value {
             "answers": world.engine.as_ref().filter(|_| runs),
             "ours": changes(world).contains_key("engine"),
             "installed": world.files.get(INSTALLED),
+            "said": if !runs && world.services.contains_key("docker") { world.engine_said.clone() } else { Vec::new() },
         },
         "daemon": daemon.map(|d| d.trim_start_matches('\u{feff}')),
         "daemonMark": daemon.is_some_and(|d| d.starts_with('\u{feff}')),
@@ -216,6 +222,9 @@ fn apply(world: &mut World, step: &str, given: &Value, faults: &Faults) -> Resul
                 }
                 text.push_str(&line);
                 text.push('\n');
+            }
+            if let Some(text) = world.files.get_mut(KEYS) {
+                *text = text.trim_start_matches('\u{feff}').to_owned();
             }
             private(world, KEYS);
         }
