@@ -10,7 +10,7 @@ mod support;
 
 use std::time::Duration;
 
-use berth_tests::rig::{Home, PracticeHost, drivers, wait_for};
+use berth_tests::rig::{Dockerd, Home, PracticeHost, drivers, sql_image::OFFICIAL, wait_for};
 use serde_json::{Value, json};
 use support::Background;
 
@@ -408,4 +408,135 @@ fn another_collation_is_another_image() {
         "what was asked for is what is there: {}",
         said.stdout
     );
+}
+
+/// A user with a folder of their own, and Docker's own engine.
+fn docker() -> Option<(Home, Dockerd)> {
+    let dockerd = Dockerd::with_sql_image()?;
+    let home = Home::new();
+    let _ = home.berth(&["host", "add", "win", &dockerd.address()]).ok();
+    Some((home, dockerd))
+}
+
+#[test]
+fn a_folder_of_ones_own_is_built_by_dockers_builder() {
+    let Some((home, dockerd)) = docker() else {
+        return;
+    };
+    let file = home.write(
+        "own/Dockerfile",
+        &format!("FROM {OFFICIAL}\nLABEL mine=yes\nCOPY sub/data.bin /data.bin\n"),
+    );
+    let folder = file.parent().unwrap().display().to_string();
+    let build = [
+        "image",
+        "build",
+        "--folder",
+        &folder,
+        "--name",
+        "mine/sql:1",
+        "--host",
+        "win",
+    ];
+    let missing = home.berth(&build).code(1);
+    assert!(
+        missing.stderr.contains("sub/data.bin"),
+        "the builder's own reason is told: {}",
+        missing.stderr
+    );
+    // Larger than a piece of what is sent, and no multiple of what a tar counts in.
+    let bytes = "0123456789abcdef".repeat(100_000) + "!";
+    let _ = home.write("own/sub/data.bin", &bytes);
+    let built = home.berth(&[&build[..], &["--json"]].concat()).ok();
+    assert!(
+        built.stdout.contains("Step 3/4") && built.stdout.contains("Sending"),
+        "{}",
+        built.stdout
+    );
+    let shown = dockerd.docker(&[
+        "inspect",
+        "mine/sql:1",
+        "--format",
+        "{{.Config.Labels.mine}} {{index .Config.Labels \"dev.berth.image.built\"}}",
+    ]);
+    assert!(shown.starts_with("yes 20"), "{shown}");
+    let _ = dockerd.docker(&["create", "--name", "look", "mine/sql:1"]);
+    let out = home.path().join("out.bin").display().to_string();
+    let _ = dockerd.docker(&["cp", "look:/data.bin", &out]);
+    assert_eq!(
+        std::fs::read_to_string(&out).unwrap(),
+        bytes,
+        "what was sent is what is there"
+    );
+    let _ = dockerd.docker(&["rm", "look"]);
+    let again = home.berth(&[&build[..], &["--json"]].concat()).ok();
+    assert!(
+        again.stdout.contains("Using cache"),
+        "the time on the label does not spoil the cache: {}",
+        again.stdout
+    );
+    // It is an image like any other.
+    let file = home.write("password", "Abcdefghijkl0123456789XY");
+    let file = file.display().to_string();
+    let _ = home
+        .berth(&[
+            "up",
+            "one",
+            "--host",
+            "win",
+            "--image",
+            "mine/sql:1",
+            "--accept-eula",
+            "--password-file",
+            &file,
+        ])
+        .ok();
+    let said = home.berth(&["query", "one", "SELECT 42", "--csv"]).ok();
+    assert!(said.stdout.contains("42"), "{}", said.stdout);
+    let recipe = home
+        .berth(&["image", "build", "2022", "--host", "win", "--accept-eula"])
+        .code(4);
+    assert!(
+        recipe.stderr.contains("no Windows host"),
+        "{}",
+        recipe.stderr
+    );
+}
+
+#[test]
+fn a_build_that_hangs_in_dockers_builder_is_cancelled_with_its_container() {
+    let Some((home, dockerd)) = docker() else {
+        return;
+    };
+    // SQL Server's stand-in runs for as long as it is let.
+    let file = home.write(
+        "own/Dockerfile",
+        &format!("FROM {OFFICIAL}\nENV ACCEPT_EULA=Y MSSQL_SA_PASSWORD=Throw-away-1\nRUN [\"/opt/mssql/bin/sqlservr\"]\n"),
+    );
+    let folder = file.parent().unwrap().display().to_string();
+    let before = dockerd.docker(&["ps", "-aq"]);
+    let mut build = Background::start(
+        &home,
+        &[
+            "image",
+            "build",
+            "--folder",
+            &folder,
+            "--name",
+            "mine/sql:1",
+            "--host",
+            "win",
+            "--json",
+        ],
+    );
+    wait_for("the builder's container to run", SOON, || {
+        assert!(build.ended().is_none(), "{}", build.stderr());
+        (!dockerd.docker(&["ps", "-q"]).is_empty()).then_some(())
+    });
+    build.interrupt();
+    assert_eq!(build.code(SOON), 1, "{}", build.stderr());
+    wait_for("the builder's container to be gone", SOON, || {
+        (dockerd.docker(&["ps", "-aq"]) == before).then_some(())
+    });
+    assert_eq!(dockerd.docker(&["images", "-q", "mine/sql"]), "");
 }
