@@ -137,6 +137,23 @@ pub(crate) fn is_passing(e: &Error) -> bool {
     matches!(e.code(), Code::Unreachable | Code::TimedOut)
 }
 
+/// Does something again where its connection was lost on the way, at most so many times more, after longer and longer pauses.
+pub(crate) async fn again<T, Work: Future<Output = Result<T, Error>>>(
+    most: u32,
+    mut work: impl FnMut() -> Work,
+) -> Result<T, Error> {
+    let mut tries = 0;
+    loop {
+        match work().await {
+            Err(e) if e.code() == Code::Unreachable && tries < most => {
+                tries += 1;
+                sleep(Duration::from_millis(300) * tries).await;
+            }
+            other => return other,
+        }
+    }
+}
+
 /// What one host's connections share for healing.
 #[derive(Default)]
 pub(crate) struct Healing {

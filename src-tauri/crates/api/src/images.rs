@@ -17,7 +17,13 @@ use sha2::{Digest, Sha256};
 use tokio::{io::AsyncReadExt, time::sleep};
 
 use crate::{
-    Berth, berth::now, context, dto, healing::is_passing, hosts, link::Link, operations::Operation,
+    Berth,
+    berth::now,
+    context, dto,
+    healing::{again, is_passing},
+    hosts,
+    link::Link,
+    operations::Operation,
     table::Call,
 };
 
@@ -183,7 +189,7 @@ pub(crate) async fn build(
                 .phase(
                     "host",
                     format!("Reaching `{host}`"),
-                    all.links.get(&all, &host),
+                    again(1, || all.links.get(&all, &host)),
                 )
                 .await?;
             let (reference, notes, changed) = match order {
@@ -375,14 +381,18 @@ pub(crate) async fn rebuild(
         .operations
         .start(berth, "rebuild", title, &subject, move |operation| async move {
             let link = operation
-                .phase("host", format!("Reaching `{host}`"), all.links.get(&all, &host))
+                .phase(
+                    "host",
+                    format!("Reaching `{host}`"),
+                    again(1, || all.links.get(&all, &host)),
+                )
                 .await?;
             let build = windows_build(&link).await?;
             // Ten years are as good as for ever.
             let age = i64::try_from(request.older_than.min(315_360_000)).unwrap_or_default();
             let before = Utc::now() - chrono::Duration::seconds(age);
             let (mut notes, mut changed) = (Vec::new(), false);
-            for old in link.engine.images(RECIPE).await? {
+            for old in again(AGAIN, || link.engine.images(RECIPE)).await? {
                 let built = (old.labels.get(BUILT))
                     .and_then(|t| DateTime::parse_from_rfc3339(t).ok());
                 // One that lost its name is what an instance still uses: the newer one has its name.
@@ -445,6 +455,10 @@ async fn sweep(link: &Link) -> Result<Vec<String>> {
 
 /// The build of the host's Windows, which decides the base.
 async fn windows_build(link: &Link) -> Result<u32> {
+    again(AGAIN, || ask_build(link)).await
+}
+
+async fn ask_build(link: &Link) -> Result<u32> {
     if link.os != Os::Windows {
         return Err(
             Error::new(Code::Refused, format!("`{}` is no Windows host", link.host))
@@ -511,7 +525,7 @@ async fn make(
 ) -> Result<(bool, Vec<String>)> {
     let hash = hash_of(kit);
     if !fresh
-        && let Some(there) = link.engine.image(&kit.reference).await?
+        && let Some(there) = again(AGAIN, || link.engine.image(&kit.reference)).await?
         && there.labels.get(HASH) == Some(&hash)
     {
         return Ok((
@@ -581,16 +595,16 @@ async fn run(
     let title = format!("Building `{}`", build.reference);
     operation
         .phase("build", title, async {
-            let mut again = 0;
+            let mut tries = 0;
             loop {
                 match once(berth, host, build, operation).await {
-                    Err(e) if e.code() == Code::Unreachable && again < AGAIN => {
-                        again += 1;
+                    Err(e) if e.code() == Code::Unreachable && tries < AGAIN => {
+                        tries += 1;
                         operation.progress(
                             "The connection was lost; going on with what is finished",
                             None,
                         );
-                        sleep(PAUSE * again).await;
+                        sleep(PAUSE * tries).await;
                     }
                     other => return other,
                 }
@@ -629,7 +643,7 @@ async fn once(
         }
     }
     // A stream that ends without an error may be one that was cut: what is there counts.
-    let there = tokio::time::timeout(KNOWN, link.engine.image(&build.reference))
+    let there = tokio::time::timeout(KNOWN, again(AGAIN, || link.engine.image(&build.reference)))
         .await
         .map_err(|_| Error::new(Code::TimedOut, "The engine does not say what it built"))??;
     there

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use crate::{
     Berth, dto,
-    healing::is_passing,
+    healing::{again, is_passing},
     hosts::{self, WayIn},
     operations::Operation,
     ssh::{Ssh, shell_is_windows},
@@ -79,7 +79,9 @@ pub(crate) async fn start(
             operation
                 .phase("host", "Reaching the engine", async {
                     all.links.drop(&request.name).await;
-                    all.links.get(&all, &request.name).await.map(|_| ())
+                    again(3, || all.links.get(&all, &request.name))
+                        .await
+                        .map(|_| ())
                 })
                 .await?;
             all.hosts_changed.send_modify(|n| *n += 1);
@@ -384,8 +386,13 @@ impl Machine {
                 .hint("Add it as `ssh://user@address`")
             })?)
         };
-        let session = ssh.session(Lane::Control).await?;
-        if !shell_is_windows(&session).await? {
+        let is_windows = again(3, || async {
+            let session = ssh.session(Lane::Control).await?;
+            // A host that is not there is said at once; one that was just there is asked again.
+            shell_is_windows(&session).await
+        })
+        .await?;
+        if !is_windows {
             return Err(Error::new(
                 Code::Refused,
                 format!("`{}` is not a Windows machine", request.name),

@@ -16,6 +16,7 @@ use std::{
 
 use berth_core::{Error, Result};
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 
 /// One fault a line, `#` begins a remark; read when the machine starts.
 pub const FILE: &str = "faults";
@@ -43,6 +44,9 @@ pub enum Fault {
     DropAt(u64),
     /// `drop-step=K`: each SSH connection is cut when its K-th channel is opened.
     DropStep(u64),
+    /// `cut-once=N`: every SSH connection is cut, once, at the N-th of what is counted over all of them: a channel that is
+    /// opened, an answer of a script that is about to be told, a line of a build.
+    CutOnce(u64),
     /// `drops=SEED`: each SSH connection is cut after a number of bytes that follows from the seed and the
     /// connection's number.
     Drops(u64),
@@ -183,7 +187,7 @@ impl Cause {
 }
 
 /// What there is, as a hint says it.
-const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key`, `expired-certificate`, `never-back`, `feature-fails`, `wrong-signature`, `build-fails=download|hash|setup`, `slow-build=SECONDS` and `no-network`";
+const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `cut-once=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key`, `expired-certificate`, `never-back`, `feature-fails`, `wrong-signature`, `build-fails=download|hash|setup`, `slow-build=SECONDS` and `no-network`";
 
 impl FromStr for Fault {
     type Err = Error;
@@ -225,6 +229,7 @@ impl FromStr for Fault {
             "engine-hangs" => Ok(Self::EngineHangs(number("requests")?)),
             "drop-at" => Ok(Self::DropAt(number("bytes")?)),
             "drop-step" => Ok(Self::DropStep(number("channels")?)),
+            "cut-once" => Ok(Self::CutOnce(number("a place")?)),
             "drops" => Ok(Self::Drops(number("a seed")?)),
             "disk-full" if value.is_none() => Ok(Self::DiskFull(0)),
             "disk-full" => Ok(Self::DiskFull(number("bytes")?)),
@@ -299,6 +304,8 @@ pub struct Faults {
     engine_calls: AtomicU64,
     written: AtomicU64,
     connections: AtomicU64,
+    passages: AtomicU64,
+    cuts: watch::Sender<u64>,
 }
 
 /// The machine's clock, which is wrong where that was asked for.
@@ -344,7 +351,12 @@ impl Faults {
             .asked
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = asked;
-        for count in [&self.engine_calls, &self.written, &self.connections] {
+        for count in [
+            &self.engine_calls,
+            &self.written,
+            &self.connections,
+            &self.passages,
+        ] {
             count.store(0, Ordering::SeqCst);
         }
     }
@@ -365,6 +377,26 @@ impl Faults {
     /// Whether this plain fault was asked for.
     pub fn has(&self, fault: Fault) -> bool {
         self.find(|f| (*f == fault).then_some(())).is_some()
+    }
+
+    /// One more place where connections may be cut; true where they are cut now.
+    pub fn passes(&self) -> bool {
+        let place = self.passages.fetch_add(1, Ordering::SeqCst) + 1;
+        let cut = self.has(Fault::CutOnce(place));
+        if cut {
+            self.cuts.send_modify(|n| *n += 1);
+        }
+        cut
+    }
+
+    /// How many places there were where connections may be cut.
+    pub fn passages(&self) -> u64 {
+        self.passages.load(Ordering::SeqCst)
+    }
+
+    /// Told when all connections are cut.
+    pub fn cuts(&self) -> watch::Receiver<u64> {
+        self.cuts.subscribe()
     }
 
     /// Why builds fail.

@@ -83,7 +83,7 @@ pub(super) async fn build(
         let (said, mut words) = tokio::sync::mpsc::channel(1);
         let say = Say(said);
         // Who hangs up ends the telling, and with it the build.
-        let to = &parts;
+        let (to, faults) = (&parts, model.faults());
         let telling = async move {
             while let Some(word) = words.recv().await {
                 let line = match word {
@@ -91,7 +91,7 @@ pub(super) async fn build(
                     Word::Said(text) => json!({ "stream": text }),
                     Word::Pull(line) => line,
                 };
-                if !tell(to, &line).await {
+                if faults.passes() || !tell(to, &line).await {
                     return;
                 }
             }

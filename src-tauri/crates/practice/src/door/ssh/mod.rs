@@ -144,11 +144,22 @@ async fn connection(
     };
     tokio::pin!(running);
     let mut away = model.windows().away();
+    let mut cuts = model.faults().cuts();
+    cuts.mark_unchanged();
+    let at_once = {
+        let cut = cut.clone();
+        async move {
+            let _ = cuts.changed().await;
+            cut.cancel();
+            std::future::pending::<()>().await;
+        }
+    };
     let restarts = async {
         let _ = away.wait_for(|away| *away).await;
     };
     tokio::select! {
         result = &mut running => return result,
+        () = at_once => {}
         () = restarts => bye("The host restarts").await,
         () = too_long => bye("Login timeout").await,
         () = model.down().cancelled() => bye("The host is shutting down").await,

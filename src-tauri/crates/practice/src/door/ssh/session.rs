@@ -90,7 +90,8 @@ impl Connection {
     /// Counts a channel; the connection ends where that was asked for.
     fn step(&mut self) {
         self.channels += 1;
-        if self.model.faults().drop_step() == Some(self.channels) {
+        let faults = self.model.faults();
+        if faults.drop_step() == Some(self.channels) || faults.passes() {
             self.cut.cancel();
         }
     }
@@ -295,7 +296,12 @@ async fn run_session(model: Arc<Model>, mut channel: Channel<Msg>, handle: Handl
             } else {
                 Vec::new()
             };
-            match powershell::answer(&model, &script, &input) {
+            let told = powershell::answer(&model, &script, &input);
+            // What was asked for is done, and nobody hears of it.
+            if model.faults().passes() {
+                return;
+            }
+            match told {
                 Some((stdout, code)) => answer(channel, stdout.into(), Vec::new(), code).await,
                 None => {
                     let text = "the practice host does not run this: a PowerShell script that it does not know\r\n";
