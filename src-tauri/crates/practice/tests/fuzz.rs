@@ -185,9 +185,23 @@ async fn engine(run: Run) {
     try_door("engine", run, &[], async |input| {
         let (client, inside) = tokio::io::duplex(64 * 1024);
         let model = Arc::clone(host.practice.model());
-        let serving = tokio::spawn(door::engine::serve(model, Box::new(inside)));
+        let mut serving = tokio::spawn(door::engine::serve(model, Box::new(inside)));
         feed(client, input).await;
-        let _ = serving.await;
+        // Who only closed its sending half may still listen: a silent stream is let go of when it next has something to say.
+        while tokio::time::timeout(Duration::from_secs(1), &mut serving)
+            .await
+            .is_err()
+        {
+            let name = "/volumes/nudge";
+            let _ = host
+                .request(
+                    "POST",
+                    "/volumes/create",
+                    Some(serde_json::json!({ "Name": "nudge" })),
+                )
+                .await;
+            host.request("DELETE", name, None).await;
+        }
     })
     .await;
     assert_eq!(
