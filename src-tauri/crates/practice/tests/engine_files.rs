@@ -188,7 +188,7 @@ async fn docker_builds_what_can_be_said_honestly() {
             "pull access denied",
         ),
         (
-            "FROM mcr.microsoft.com/windows/servercore:ltsc2022\nLABEL a=b".to_owned(),
+            "FROM mcr.microsoft.com/windows/nanoserver:ltsc2022\nLABEL a=b".to_owned(),
             "not implemented by the practice host",
         ),
     ] {
