@@ -103,7 +103,8 @@ test("pictures", { timeout: 300_000 }, async () => {
     await shot("open-in");
     await close(page);
     await create(page, { name: "invoices", database: "invoices" });
-    rig.berth("remove", "invoices", "--data", "keep");
+    const removed = rig.berth("remove", "invoices", "--data", "keep");
+    if (removed.code !== 0) throw new Error(removed.err);
     await page.getByRole("option", { name: /invoices/ }).waitFor({ state: "detached" });
     await page.getByRole("navigation").getByRole("button", { name: /Practice host/ }).click();
     await page.getByRole("button", { name: "Check now" }).click();

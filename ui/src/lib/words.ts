@@ -225,7 +225,7 @@ export const words = {
     accept: "I accept",
     and: " and ",
     buildButton: "Build",
-    built: (age: string) => `built ${age} ago`,
+    built: (age: string) => `built ${age}`,
     old: "replaced by a newer one",
     used: (n: number) => `used by ${plural(n, "container")}`,
     unused: "not in use",
