@@ -496,12 +496,13 @@ impl Machine {
 
     /// Restarts the machine and waits for it to come back as another one.
     async fn restart(&self, look: &Look, operation: &Operation) -> Result<()> {
-        let asked = self.once(&json!({ "do": "restart" })).await;
-        if let Err(e) = asked
-            && !is_passing(&e)
-        {
-            return Err(e);
-        }
+        let ask = json!({ "do": "restart" });
+        // A connection that is lost may have taken the request with it, or its answer alone.
+        let mut heard = match self.once(&ask).await {
+            Ok(_) => true,
+            Err(e) if is_passing(&e) => false,
+            Err(e) => return Err(e),
+        };
         let began = Instant::now();
         operation.progress("The machine restarts; this takes a few minutes", None);
         let mut why = None;
@@ -512,6 +513,10 @@ impl Machine {
                     let now = Look::parse(&told)?;
                     if now.boot.is_some() && now.boot != look.boot {
                         return Ok(());
+                    }
+                    if !heard {
+                        // One that is about to restart already refuses to be asked twice (1190).
+                        heard = !matches!(self.once(&ask).await, Err(e) if is_passing(&e));
                     }
                 }
                 // A machine that comes up may answer before it knows its users.
