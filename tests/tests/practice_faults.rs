@@ -37,6 +37,26 @@ fn play(host: &PracticeHost, faults: &[&str]) {
 }
 
 #[test]
+fn a_machine_whose_default_shell_is_powershell_is_a_host_like_any_other() {
+    let Some(secrets) = SecretService::start() else {
+        return;
+    };
+    let host = PracticeHost::with(&["default-shell=powershell"]);
+    let home = Home::with_secrets(&secrets);
+    known(&home, &host);
+    let checked = home.berth(&["host", "check", "win", "--json"]).ok().json();
+    assert_eq!(
+        checked["host"]["os"], "windows",
+        "PowerShell reads the line that tells shells apart in its own way"
+    );
+    let _ = home
+        .berth_with(&["up", "orders", "--accept-eula"], "", SOON)
+        .ok();
+    let rows = home.berth(&["query", "orders", "SELECT 6 * 7"]).ok();
+    assert!(rows.stdout.contains("42"), "{}", rows.stdout);
+}
+
+#[test]
 fn what_keeps_an_instance_from_starting_is_named() {
     let Some(secrets) = SecretService::start() else {
         return;

@@ -221,6 +221,13 @@ fn attach(berth: &Arc<Berth>, record: &InstanceRecord, listener: Result<TcpListe
     let problem = Arc::new(Mutex::new(listener.as_ref().err().map(ToString::to_string)));
     {
         let mut held = lock(&berth.endpoints.held);
+        // Who was making the instance handed its port over meanwhile: that is what the port could not be had for.
+        if listener.is_err()
+            && let Some(there) = held.get(&record.port)
+            && there.instance == record.id
+        {
+            return;
+        }
         if let Some(other) = held.get(&record.port)
             && other.instance != record.id
         {
@@ -282,6 +289,10 @@ impl Tunnel {
                     Ok(free) => {
                         *lock(&self.problem) = None;
                         listener = Some(free);
+                        // No engine tells of it, and whoever looks should see it.
+                        if let Some(berth) = self.berth.upgrade() {
+                            berth.hosts_changed.send_modify(|n| *n += 1);
+                        }
                     }
                     Err(e) => *lock(&self.problem) = Some(e.to_string()),
                 }

@@ -136,6 +136,19 @@ fn sqlclient_reads_what_was_meant() {
     let strategy = any_parts();
     let all: Vec<Parts> = (0..CASES)
         .map(|_| strategy.new_tree(&mut runner).unwrap().current())
+        // A line feed at the end may be refused: .NET's builder of strings loses it.
+        .filter(|parts| {
+            [
+                Some(&parts.user),
+                parts.database.as_ref(),
+                parts.app.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .chain([parts.password.expose_secret()])
+            .all(|value| !value.ends_with('\n'))
+        })
         .collect();
     let strings: Vec<String> = all
         .iter()

@@ -75,6 +75,8 @@ pub enum Fault {
     SlowBuild(Duration),
     /// `no-network`: the engine's network cannot be made.
     NoNetwork,
+    /// `default-shell=powershell`: OpenSSH's registry value `DefaultShell` names Windows PowerShell, not cmd.
+    PowerShell,
 }
 
 /// Why a build fails.
@@ -187,7 +189,7 @@ impl Cause {
 }
 
 /// What there is, as a hint says it.
-const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `cut-once=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key`, `expired-certificate`, `never-back`, `feature-fails`, `wrong-signature`, `build-fails=download|hash|setup`, `slow-build=SECONDS` and `no-network`";
+const KNOWN: &str = "There are `slow-start=SECONDS`, `slow-login=SECONDS`, `slow-databases=SECONDS`, `start-fails=CAUSE`, `refuse-login`, `refuse-sql-login`, `engine-dies=N`, `engine-hangs=N`, `drop-at=BYTES`, `drop-step=N`, `cut-once=N`, `drops=SEED`, `disk-full=BYTES`, `clock-skew=SECONDS`, `latency=MS`, `bandwidth=BYTES`, `wrong-host-key`, `expired-certificate`, `never-back`, `feature-fails`, `wrong-signature`, `build-fails=download|hash|setup`, `slow-build=SECONDS`, `no-network` and `default-shell=powershell`";
 
 impl FromStr for Fault {
     type Err = Error;
@@ -263,6 +265,11 @@ impl FromStr for Fault {
             },
             "slow-build" => Ok(Self::SlowBuild(seconds()?)),
             "no-network" => plain(Self::NoNetwork),
+            "default-shell" => match value {
+                Some("powershell") => Ok(Self::PowerShell),
+                _ => Err(Error::usage("The fault `default-shell` takes `powershell`")
+                    .hint("Without it the shell is cmd")),
+            },
             _ => Err(Error::usage(format!(
                 "The practice host has no fault `{}`",
                 name.escape_debug()

@@ -11,7 +11,7 @@ use berth_core::powershell::{
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::machine::Model;
+use crate::machine::{Model, fault::Fault};
 
 /// Whether the script reads its standard input.
 #[must_use]
@@ -67,7 +67,8 @@ fn probe(model: &Model) -> Value {
             "sshd": running,
         },
         "dockerd": there.then_some("C:\\Program Files\\docker\\dockerd.exe"),
-        "defaultShell": null,
+        "defaultShell": model.faults().has(Fault::PowerShell)
+            .then_some("C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe"),
         "ps": "5.1.20348.4294",
         "languageMode": "FullLanguage",
     })

@@ -1,6 +1,16 @@
-//! What a command line means to the machine: cmd.exe's reading of the few that Berth sends.
+//! What a command line means to the machine: its default shell's reading of the few that Berth sends. Win32-OpenSSH hands a
+//! line to cmd (`/c`), or to what the registry value `DefaultShell` names (`-c` for PowerShell).
 
 use berth_core::powershell;
+
+/// Who reads the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    /// cmd.exe.
+    Cmd,
+    /// Windows PowerShell.
+    PowerShell,
+}
 
 /// A command line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,14 +84,41 @@ fn is_program(path: &str, name: &str) -> bool {
     file.strip_suffix(".exe").unwrap_or(&file) == name
 }
 
-/// Reads a command line as cmd.exe would.
+/// What PowerShell's `echo` writes: each word on a line of its own, and of a variable that is not set no line at all.
+fn written(text: &str) -> Option<String> {
+    // What these would make of a word is not played.
+    if text.contains(['"', '\'', '`', '(', '{', '@', ',', ';', '#']) {
+        return None;
+    }
+    let mut lines = Vec::new();
+    for word in text.split_ascii_whitespace() {
+        match word.strip_prefix('$') {
+            None if word.contains('$') => return None,
+            None => lines.push(word),
+            Some(name) => {
+                let known = name
+                    .get(..4)
+                    .filter(|drive| drive.eq_ignore_ascii_case("env:"))
+                    .and_then(|_| variable(name.get(4..).unwrap_or_default()));
+                lines.extend(known);
+            }
+        }
+    }
+    Some(lines.join("\r\n"))
+}
+
+/// Reads a command line as the shell would.
 #[must_use]
-pub fn parse(line: &str) -> Command {
+pub fn parse(line: &str, shell: Shell) -> Command {
     if let Some(script) = powershell::script_of(line) {
         return Command::Script(script);
     }
     // Pipes, chains and redirections make another command of it: none that is known has them.
     if line.contains(['&', '|', '<', '>', '^', '\r', '\n']) {
+        return Command::Unknown;
+    }
+    // To PowerShell a text in quotes is a value, and what follows it a mistake.
+    if shell == Shell::PowerShell && line.trim_start().starts_with('"') {
         return Command::Unknown;
     }
     let (program, rest) = split_program(line);
@@ -90,11 +127,15 @@ pub fn parse(line: &str) -> Command {
         return Command::DialStdio;
     }
     match (program.to_ascii_lowercase().as_str(), words.as_slice()) {
+        ("echo", [_, ..]) if shell == Shell::PowerShell => {
+            written(rest).map_or(Command::Unknown, Command::Echo)
+        }
         ("echo", [_, ..]) => Command::Echo(expand(rest)),
         ("exit", []) => Command::Exit(0),
-        ("exit", [code] | ["/b" | "/B", code]) => {
+        ("exit", ["/b" | "/B", code]) if shell == Shell::Cmd => {
             code.parse().map_or(Command::Unknown, Command::Exit)
         }
+        ("exit", [code]) => code.parse().map_or(Command::Unknown, Command::Exit),
         _ => Command::Unknown,
     }
 }
@@ -103,6 +144,35 @@ pub fn parse(line: &str) -> Command {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn parse(line: &str) -> Command {
+        super::parse(line, Shell::Cmd)
+    }
+
+    #[test]
+    fn powershell_reads_the_same_line_in_its_own_way() {
+        let parse = |line: &str| super::parse(line, Shell::PowerShell);
+        assert_eq!(
+            parse("echo BERTH %OS% $env:OS $OSTYPE"),
+            Command::Echo("BERTH\r\n%OS%\r\nWindows_NT".into()),
+            "as Windows PowerShell 5.1 prints it: a word a line, nothing for what is not set"
+        );
+        assert_eq!(
+            parse("C:\\ProgramData\\Berth\\docker.exe system dial-stdio"),
+            Command::DialStdio
+        );
+        for line in [
+            "\"C:\\Program Files\\docker\\docker.exe\" system dial-stdio",
+            "exit /b 3",
+            "echo $(Get-Date)",
+            "echo \"a b\"",
+        ] {
+            assert_eq!(parse(line), Command::Unknown, "{line}");
+        }
+        assert_eq!(parse("exit 3"), Command::Exit(3));
+        let command = powershell::command("Get-Date").unwrap();
+        assert_eq!(parse(&command), Command::Script("Get-Date".into()));
+    }
 
     #[test]
     fn the_shell_probe_is_answered_as_cmd_does() {
@@ -149,6 +219,7 @@ mod tests {
         #[test]
         fn any_line_is_read_without_panic(line in "\\PC{0,80}") {
             let _ = parse(&line);
+            let _ = super::parse(&line, Shell::PowerShell);
         }
 
         #[test]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     channel::{drain, join, pipe},
-    command::{self, Command},
+    command::{self, Command, Shell},
     keys, sftp,
 };
 use crate::{
@@ -287,7 +287,12 @@ async fn run_session(model: Arc<Model>, mut channel: Channel<Msg>, handle: Handl
         let text = "An interactive shell is not implemented by the practice host\r\n";
         return answer(channel, Vec::new(), text.into(), 1).await;
     };
-    match command::parse(&line) {
+    let shell = if model.faults().has(Fault::PowerShell) {
+        Shell::PowerShell
+    } else {
+        Shell::Cmd
+    };
+    match command::parse(&line, shell) {
         Command::Echo(text) => answer(channel, format!("{text}\r\n").into(), Vec::new(), 0).await,
         Command::Exit(code) => answer(channel, Vec::new(), Vec::new(), code).await,
         Command::Script(script) => {
