@@ -359,11 +359,14 @@ fn docker_row(folder: &Path, (client, way, environment): Way<'_>) -> Option<Row>
     row.note("`cp`", Ok(""), run(&["cp", &file, "one:C:/data/file"]));
     row.note("`volume`", Ok("one"), run(&["volume", "ls"]));
     row.note("`system df`", Ok("Images"), run(&["system", "df"]));
-    row.note(
-        "`events`",
-        Ok("start"),
-        run(&["events", "--since", "10m", "--until", "0s"]),
-    );
+    // The command rounds now down to the second: what happened in this one comes with the next.
+    let told = wait_for("the events of this second", SOON, || {
+        let told = run(&["events", "--since", "10m", "--until", "0s"]);
+        told.as_ref()
+            .map_or(true, |text| text.contains("start"))
+            .then_some(told)
+    });
+    row.note("`events`", Ok("start"), told);
     let build = folder.join("build");
     fs::create_dir_all(&build).unwrap();
     fs::write(
