@@ -330,6 +330,35 @@ fn old_images_are_made_anew_and_what_nothing_uses_is_removed() {
 }
 
 #[test]
+fn what_was_built_from_an_installer_of_ones_own_is_never_made_anew_from_another() {
+    let host = PracticeHost::start();
+    let home = added(&host);
+    let file = home.write("SQLEXPR.exe", &"MZ, mine ".repeat(1000));
+    let media = ["--media", &file.display().to_string()];
+    let _ = home.berth(&accepting(&media)).ok();
+    let ours = |home: &Home| {
+        let all = list(home);
+        let one = |i: &&Value| i["reference"] == IMAGE;
+        all.as_array().unwrap().iter().find(one).cloned().unwrap()
+    };
+    let before = ours(&home);
+    let said = wait_for("the image to be a second old", SOON, || {
+        let again = ["image", "rebuild", "--host", "win", "--older-than", "1s"];
+        let said = home.berth(&again).ok().stderr;
+        said.contains(IMAGE).then_some(said)
+    });
+    assert!(
+        said.contains("an installer of your own") && said.contains("--media"),
+        "it is named, with what makes it anew: {said}"
+    );
+    assert_eq!(
+        ours(&home)["id"],
+        before["id"],
+        "Microsoft's installer took nobody's place unasked"
+    );
+}
+
+#[test]
 fn an_installer_of_ones_own_is_used_when_it_is_the_one_that_was_meant() {
     let host = PracticeHost::start();
     let home = added(&host);

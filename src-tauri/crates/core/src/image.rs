@@ -27,6 +27,10 @@ pub const BUILT: &str = "dev.berth.image.built";
 pub const EDITION: &str = "dev.berth.sql.edition";
 /// The server's collation.
 pub const COLLATION: &str = "dev.berth.sql.collation";
+/// Whose installer it was made of, where it was not the one that the recipe fetches: [`OWN`].
+pub const MEDIA: &str = "dev.berth.image.media";
+/// The user's own: what the recipe would fetch may be something else, and never takes its place unasked.
+pub const OWN: &str = "own";
 
 /// How a line of the build begins that says how far it is.
 pub const STEP: &str = "BERTH-STEP: ";
@@ -106,23 +110,22 @@ pub struct Known {
     pub notes: Vec<String>,
 }
 
+/// Where a file of the user's own installer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The host fetches it from this address.
+    Url(String),
+    /// It lies on this machine, and is sent along with the recipe.
+    File(PathBuf),
+}
+
 /// A file of the user's own installer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Media {
-    /// The host fetches it.
-    Url {
-        /// From where.
-        url: String,
-        /// What it must be, 64 hexadecimal digits.
-        sha256: String,
-    },
-    /// It is sent along with the recipe.
-    File {
-        /// On this machine.
-        path: PathBuf,
-        /// What it must be, 64 hexadecimal digits.
-        sha256: String,
-    },
+pub struct Media {
+    /// Where it is.
+    pub place: Place,
+    /// What it must be, 64 hexadecimal digits.
+    pub sha256: String,
 }
 
 /// What an image is built from.
@@ -178,6 +181,37 @@ pub fn parse(text: &str) -> Result<(u16, Edition)> {
     Ok((parse_version(version)?, Edition::parse(edition)?))
 }
 
+/// Whether a build makes sense, as far as that is known before its host is asked and a file is read.
+///
+/// # Errors
+/// Those of [`kit`], but for the hashes of the media.
+pub fn check(recipe: &str, collation: Option<&str>, media: &[Place]) -> Result<()> {
+    let (version, edition) = parse(recipe)?;
+    like(&data()?, version, edition, !media.is_empty())?;
+    check_places(media)?;
+    collation.map_or(Ok(()), recipe::check_collation)
+}
+
+/// The recipe of this version and edition, or the version's first where the user brings an installer:
+/// any edition can be made with one, and what else is needed follows from the version.
+fn like(data: &Data, version: u16, edition: Edition, own: bool) -> Result<&Version> {
+    let of_version = || data.versions.iter().filter(|v| v.version == version);
+    let found = of_version().find(|v| v.edition == edition.as_str());
+    if let Some(like) = found.or_else(|| of_version().next().filter(|_| own)) {
+        return Ok(like);
+    }
+    let names: Vec<_> = known()?.into_iter().map(|k| k.name).collect();
+    Err(Error::usage(format!(
+        "There is no recipe for SQL Server {version} {}",
+        edition.as_str()
+    ))
+    .because("Microsoft has no installer of it that can be fetched without signing in")
+    .hint(format!(
+        "There are {}; or give an installer of your own with `--media`",
+        names.join(", ")
+    )))
+}
+
 /// What to build for a host whose Windows has this build.
 ///
 /// # Errors
@@ -185,21 +219,8 @@ pub fn parse(text: &str) -> Result<(u16, Edition)> {
 pub fn kit(recipe: &str, build: u32, collation: Option<&str>, media: &[Media]) -> Result<Kit> {
     let (version, edition) = parse(recipe)?;
     let data = data()?;
-    let of_version = || data.versions.iter().filter(|v| v.version == version);
-    let found = of_version().find(|v| v.edition == edition.as_str());
-    // With an installer of one's own any edition can be made; what else is needed follows from the version.
-    let Some(like) = found.or_else(|| of_version().next().filter(|_| !media.is_empty())) else {
-        let names: Vec<_> = known()?.into_iter().map(|k| k.name).collect();
-        return Err(Error::usage(format!(
-            "There is no recipe for SQL Server {version} {}",
-            edition.as_str()
-        ))
-        .because("Microsoft has no installer of it that can be fetched without signing in")
-        .hint(format!(
-            "There are {}; or give an installer of your own with `--media`",
-            names.join(", ")
-        )));
-    };
+    let like = like(&data, version, edition, !media.is_empty())?;
+    let found = Some(like).filter(|v| v.edition == edition.as_str());
     let base = recipe::base(Some(build));
     let image = like
         .bases
@@ -213,21 +234,13 @@ pub fn kit(recipe: &str, build: u32, collation: Option<&str>, media: &[Media]) -
             hashes.push(like.sha256.get(n).map_or("-", String::as_str).to_owned());
         }
     } else {
-        let mut programs = 0;
-        for one in media {
-            let (place, name, hash) = check_media(one)?;
-            if let Media::File { path, .. } = one {
+        let places: Vec<_> = media.iter().map(|m| m.place.clone()).collect();
+        for (one, place) in media.iter().zip(check_places(&places)?) {
+            hashes.push(check_hash(&one.sha256)?);
+            if let Place::File(path) = &one.place {
                 sent.push((place.clone(), path.clone()));
             }
-            programs += usize::from(name.ends_with(".exe"));
             urls.push(place);
-            hashes.push(hash);
-        }
-        if programs != 1 {
-            return Err(Error::usage(
-                "An installer is one `.exe`, and its `.box` where it has one",
-            )
-            .hint("Give `--media` for each of its files, each followed by its `--sha256`"));
         }
     }
     let collation = collation.unwrap_or(recipe::COLLATION);
@@ -265,14 +278,33 @@ pub fn kit(recipe: &str, build: u32, collation: Option<&str>, media: &[Media]) -
             text(RECIPE, name.clone()),
             text(VERSION, data.recipe.to_string()),
         ]
-        .into(),
+        .into_iter()
+        .chain((!media.is_empty()).then(|| text(MEDIA, OWN.to_owned())))
+        .collect(),
         notes,
         name,
     })
 }
 
-/// Where a file of an installer is found during the build, its name, and its hash as Windows writes it.
-fn check_media(one: &Media) -> Result<(String, String, String)> {
+/// Where each file of an installer is found during the build: one program, and its box where it has one.
+fn check_places(media: &[Place]) -> Result<Vec<String>> {
+    let (mut all, mut programs) = (Vec::new(), 0);
+    for one in media {
+        let (place, name) = check_place(one)?;
+        programs += usize::from(name.ends_with(".exe"));
+        all.push(place);
+    }
+    if !media.is_empty() && programs != 1 {
+        return Err(
+            Error::usage("An installer is one `.exe`, and its `.box` where it has one")
+                .hint("Give `--media` for each of its files, each followed by its `--sha256`"),
+        );
+    }
+    Ok(all)
+}
+
+/// Where a file of an installer is found during the build, and its name in small letters.
+fn check_place(one: &Place) -> Result<(String, String)> {
     let bad = |what: &str| {
         Err(Error::usage(format!("The media {what}"))
             .hint("Write `--media https://…/NAME.exe --sha256 HEX`, or a file's path"))
@@ -283,8 +315,8 @@ fn check_media(one: &Media) -> Result<(String, String, String)> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
-    let (place, name, hash) = match one {
-        Media::Url { url, sha256 } => {
+    let (place, name) = match one {
+        Place::Url(url) => {
             let Some(rest) = url
                 .strip_prefix("https://")
                 .or_else(|| url.strip_prefix("http://"))
@@ -302,25 +334,33 @@ fn check_media(one: &Media) -> Result<(String, String, String)> {
             let Some((_, name)) = path.rsplit_once('/') else {
                 return bad("has an address without a file");
             };
-            (url.clone(), name.to_owned(), sha256)
+            (url.clone(), name.to_owned())
         }
-        Media::File { path, sha256 } => {
+        Place::File(path) => {
             let name = path
                 .file_name()
                 .and_then(|n| n.to_str())
                 .unwrap_or_default();
-            (format!("media/{name}"), name.to_owned(), sha256)
+            (format!("media/{name}"), name.to_owned())
         }
     };
     let lower = name.to_ascii_lowercase();
     if !fine(&name) || !(lower.ends_with(".exe") || lower.ends_with(".box")) {
         return bad("is no `.exe` and no `.box` with a plain name");
     }
-    if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+    Ok((place, lower))
+}
+
+/// A SHA-256 as Windows writes it.
+///
+/// # Errors
+/// [`crate::Code::Usage`] for what is none.
+pub fn check_hash(sha256: &str) -> Result<String> {
+    if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Error::usage("A SHA-256 has 64 hexadecimal digits")
             .hint("On a Mac: `shasum -a 256 FILE`"));
     }
-    Ok((place, lower, hash.to_ascii_uppercase()))
+    Ok(sha256.to_ascii_uppercase())
 }
 
 /// The lines of a failed build that say why: our own, and those that SQL Server's Setup sums up with. At most 12.
@@ -471,8 +511,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_built_is_refused() {
-        let url = |url: &str, sha256: &str| Media::Url {
-            url: url.into(),
+        let url = |url: &str, sha256: &str| Media {
+            place: Place::Url(url.into()),
             sha256: sha256.into(),
         };
         let hash = "a".repeat(64);
@@ -504,12 +544,19 @@ mod tests {
         .unwrap();
         assert_eq!(own.arguments["MEDIA_SHA256"], "A".repeat(64));
         assert_eq!(own.arguments["SQL_MAJOR"], "12");
+        assert_eq!(
+            own.labels.get(MEDIA).map(String::as_str),
+            Some(OWN),
+            "what nobody can fetch again is told apart"
+        );
+        let fetched = kit("2022-express", 20348, None, &[]).unwrap();
+        assert_eq!(fetched.labels.get(MEDIA), None);
         let sent = kit(
             "2022-developer",
             20348,
             None,
-            &[Media::File {
-                path: "/home/me/SQL.exe".into(),
+            &[Media {
+                place: Place::File("/home/me/SQL.exe".into()),
                 sha256: hash,
             }],
         )
