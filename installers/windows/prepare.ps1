@@ -9,7 +9,7 @@
 #         undo     takes back what a step changed, and only that
 #         task     what that scheduled task does
 #   step  the step's name
-#   want  what it needs: key, feature, engine, daemon
+#   want  what it needs: key, engine, daemon, tls
 # $itself is this text, for the scheduled task.
 # What a step changes is written down in changes.json before it is changed.
 $ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'
@@ -19,6 +19,8 @@ $daemonFile = "$env:ProgramData\docker\config\daemon.json"
 $keyFile = "$env:ProgramData\ssh\administrators_authorized_keys"
 $sshdFile = "$env:ProgramData\ssh\sshd_config"
 $sectorKey = 'HKLM:\SYSTEM\CurrentControlSet\Services\stornvme\Parameters\Device'
+# The certificates of the engine's own listener. ca.pem is written last and removed first: without it none counts.
+$tls = "$berth\tls"
 $taskName = 'BerthWork'
 $rule = 'OpenSSH-Server-In-TCP'
 
@@ -75,6 +77,13 @@ function Save-Before([string]$Step, $Before) {
     $all[$Step] = $Before
     Save-Text "$berth\changes.json" (ConvertTo-Json -InputObject $all -Depth 6 -Compress)
   }
+}
+# The same where our own change follows an earlier one of ours.
+function Save-Again([string]$Step, $Before) {
+  $all = @{}
+  (Read-Json "$berth\changes.json").PSObject.Properties | ForEach-Object { $all[$_.Name] = $_.Value }
+  $all[$Step] = $Before
+  Save-Text "$berth\changes.json" (ConvertTo-Json -InputObject $all -Depth 6 -Compress)
 }
 function Remove-Before([string]$Step) {
   $all = @{}
@@ -161,6 +170,13 @@ function Get-Look {
       installed = Read-Text "$berth\engine.txt"
       said = @(Ask { if (-not $answers -and (Read-Service docker)) { Get-WinEvent -FilterHashtable @{ LogName = 'Application'; ProviderName = 'docker'; Level = 1, 2 } -MaxEvents 5 -ErrorAction Stop | ForEach-Object { $_.Message } } } | Where-Object { $_ })
     }
+    tls = @{
+      folder = $tls
+      ca = Read-Text "$tls\ca.pem"
+      cert = Read-Text "$tls\cert.pem"
+      private = [bool](Ask { (Read-Owner $tls).private })
+      fresh = (Test-Path -LiteralPath "$tls\fresh.txt")
+    }
     daemon = Read-Text $daemonFile
     daemonMark = ($bytes -and $bytes.Length -ge 3 -and $bytes[0] -eq 0xEF -and $bytes[1] -eq 0xBB -and $bytes[2] -eq 0xBF) -eq $true
     network = @{
@@ -220,24 +236,44 @@ function Start-Engine {
   if ($want) {
     # Only over what the plan saw: a change made meanwhile is the user's.
     if ((Read-Text $daemonFile) -ne $want.was) { throw "daemon: $daemonFile was changed after the plan was made" }
-    Save-Before 'daemon' @{ text = $want.was; wrote = $want.text }
+    # A second change of ours follows the first: what the user had is still what it was before that.
+    $before = Read-Before 'daemon'
+    if ($before -and (Read-Text $daemonFile) -eq $before.wrote) { Save-Again 'daemon' @{ text = $before.text; wrote = $want.text } }
+    else { Save-Before 'daemon' @{ text = $want.was; wrote = $want.text } }
     if (-not (Test-Path -LiteralPath "$env:ProgramData\docker\config")) { [void](New-Item -ItemType Directory -Path "$env:ProgramData\docker\config" -Force) }
     Save-Text $daemonFile $want.text
   }
+  # Settings and certificates are read when the engine starts.
+  $again = $want -or (Test-Path -LiteralPath "$tls\fresh.txt")
   if (-not (Read-Service docker)) {
     Save-Before 'service' @{ made = $true }
     [void](Assert-Program 'dockerd --register-service' (Find-Dockerd) @('--register-service'))
-  } elseif ($want -and (Read-Service docker).status -eq 'Running') {
+  } elseif ($again -and (Read-Service docker).status -eq 'Running') {
     Restart-Service -Name docker -Force
   }
   Set-Service -Name docker -StartupType Automatic
   if ((Read-Service docker).status -ne 'Running') { Start-Service -Name docker }
   foreach ($n in 1..60) {
-    if (Read-EngineVersion) { return }
+    if (Read-EngineVersion) {
+      if (Test-Path -LiteralPath "$tls\fresh.txt") { Remove-Item -LiteralPath "$tls\fresh.txt" -Force }
+      return
+    }
     Start-Sleep -Seconds 2
   }
   $log = Ask { @(Get-WinEvent -FilterHashtable @{ LogName = 'Application'; ProviderName = 'docker' } -MaxEvents 5 -ErrorAction Stop | ForEach-Object { $_.Message }) -join ' / ' }
   throw "engine: the service docker is $((Read-Service docker).status) and does not answer. $log"
+}
+
+# Each file closed before it holds anything: its folder is. Fresh until the engine was started with them.
+function Save-Certificates($Want) {
+  Save-Before 'tls' @{ made = $true }
+  if (-not (Test-Path -LiteralPath $tls)) { [void](New-Item -ItemType Directory -Path $tls -Force) }
+  Set-Private $tls 'OICI'
+  Save-Text "$tls\fresh.txt" ''
+  if (Test-Path -LiteralPath "$tls\ca.pem") { Remove-Item -LiteralPath "$tls\ca.pem" -Force }
+  Save-Text "$tls\key.pem" $Want.key
+  Save-Text "$tls\cert.pem" $Want.cert
+  Save-Text "$tls\ca.pem" $Want.ca
 }
 
 function Invoke-Step([string]$Step) {
@@ -278,6 +314,7 @@ function Invoke-Step([string]$Step) {
       [void](Enable-WindowsOptionalFeature -Online -FeatureName Containers -All -NoRestart -WarningAction SilentlyContinue)
     }
     'engine' { Install-Engine }
+    'tls' { Save-Certificates $given.want.tls }
     'daemon' { Start-Engine }
     'network' {
       if ((Read-Service hns).status -ne 'Running') { Start-Service -Name hns } else { Restart-Service -Name hns -Force }
@@ -313,12 +350,19 @@ function Undo-Step([string]$Step) {
       }
     }
     'daemon' {
-      # What somebody wrote there since is theirs.
-      if ((Read-Text $daemonFile) -eq $before.wrote) {
+      # What somebody wrote there since is theirs; of that only our listener goes, whose certificates go too.
+      $now = Read-Text $daemonFile
+      $less = $given.want.daemon
+      if ($now -eq $before.wrote) {
         if ($null -eq $before.text) { Remove-Item -LiteralPath $daemonFile -Force } else { Save-Text $daemonFile $before.text }
+        if ((Read-Service docker).status -eq 'Running') { Restart-Service -Name docker -Force }
+      } elseif ($less) {
+        if ($now -ne $less.was) { throw "daemon: $daemonFile was changed meanwhile" }
+        Save-Text $daemonFile $less.text
         if ((Read-Service docker).status -eq 'Running') { Restart-Service -Name docker -Force }
       }
     }
+    'tls' { if (Test-Path -LiteralPath $tls) { Remove-Item -LiteralPath $tls -Recurse -Force } }
     'engine' {
       foreach ($file in "$engine\docker.exe", "$engine\dockerd.exe", "$berth\docker.exe") { if (Test-Path -LiteralPath $file) { Remove-Item -LiteralPath $file -Force } }
       if ((Test-Path -LiteralPath $engine) -and @(Get-ChildItem -LiteralPath $engine).Count -eq 0) { Remove-Item -LiteralPath $engine -Force }

@@ -62,6 +62,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("keyring-core", &["berth-store"]),
     ("apple-native-keyring-store", &["berth-store"]),
     ("zbus-secret-service-keyring-store", &["berth-store"]),
+    ("rcgen", &["berth-practice", "berth-remote"]),
     ("rusqlite", &["berth-practice"]),
     ("russh", &["berth-practice", "berth-remote"]),
     ("russh-sftp", &["berth-practice", "berth-remote"]),

@@ -18,17 +18,25 @@ use std::{
 
 use berth_core::{
     powershell,
-    prepare::{self, How, Id, Look, Wish},
+    prepare::{self, How, Id, Look, Pair, Wish},
 };
-use berth_practice::machine::{
-    fault::Faults,
-    windows::{World, script},
+use berth_practice::{
+    door,
+    machine::{
+        Machine, Model,
+        fault::Faults,
+        windows::{World, script},
+    },
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 const KEY: &str = "ssh-ed25519 AAAAC3Nza somebody";
+/// The certificates of the engine's listener; no script looks into them.
+const CA: &str = "-----BEGIN CERTIFICATE-----\nauthority\n";
+const CERT: &str = "-----BEGIN CERTIFICATE-----\nengine\n";
+const TLS_KEY: &str = "-----BEGIN PRIVATE KEY-----\nengine\n";
 
 fn tools() -> Option<PathBuf> {
     let beside = Path::new(HERE).join("../../shared/tools/dotnet");
@@ -99,6 +107,16 @@ impl Played {
         if world.services.contains_key("docker") {
             fs::write(at("registered"), "").unwrap();
         }
+        if world.engine_runs() {
+            fs::write(at("engine-runs"), "").unwrap();
+        }
+        if world.engine.is_some() {
+            let folder = at("C/Program Files/docker");
+            fs::create_dir_all(&folder).unwrap();
+            for name in ["docker.exe", "dockerd.exe"] {
+                fs::copy(at("programs").join(name), folder.join(name)).unwrap();
+            }
+        }
         fs::write(at("world.json"), shape.to_string()).unwrap();
         for (path, text) in &world.files {
             let file = at(&path.replace(":\\", "/").replace('\\', "/"));
@@ -152,6 +170,19 @@ impl Played {
             powershell::answer(&output.stdout, &output.stderr, u32::try_from(status).ok())
                 .map_err(|e| format!("{e:?}")),
         )
+    }
+
+    /// What Berth asks a machine before it uses it.
+    fn probe(&self) -> Value {
+        let line = powershell::command(powershell::PROBE).unwrap();
+        let output = self
+            .command(Disturbed::default())
+            .env("NUMBER_OF_PROCESSORS", "4")
+            .args(line.split(' ').skip(1))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        powershell::answer(&output.stdout, &output.stderr, Some(0)).unwrap()
     }
 
     /// What Windows does when the scheduled task was started.
@@ -227,7 +258,7 @@ impl Played {
         wish: &Wish,
         disturbed: Disturbed,
     ) -> Option<Result<Value, String>> {
-        let given = |what: &str| json!({ "do": what, "step": id.as_str(), "id": "1", "want": prepare::want(look, wish) });
+        let given = |what: &str| json!({ "do": what, "step": id.as_str(), "id": "1", "want": wanted(id, look, wish) });
         match id.how() {
             How::Now => self.run(&given("apply"), disturbed),
             How::Task => {
@@ -247,8 +278,22 @@ impl Played {
 fn wish() -> Wish {
     Wish {
         key: Some(KEY.to_owned()),
-        without: Vec::new(),
+        pair: Some(Pair {
+            ca: Some(CA.to_owned()),
+            server: Some(CERT.to_owned()),
+            ending: None,
+        }),
+        ..Wish::default()
     }
+}
+
+/// What a step is given: the certificates that one alone.
+fn wanted(id: Id, look: &Look, wish: &Wish) -> Value {
+    let mut want = prepare::want(look, wish);
+    if id == Id::Tls {
+        want["tls"] = json!({ "ca": CA, "cert": CERT, "key": TLS_KEY });
+    }
+    want
 }
 
 /// What differs between two machines by their nature: clocks, and what a test machine's PowerShell calls itself.
@@ -257,6 +302,32 @@ fn comparable(mut said: Value) -> Value {
         said.as_object_mut().unwrap().remove(name);
     }
     said
+}
+
+#[test]
+fn the_probe_and_the_practice_host_say_the_same() {
+    let Some(tools) = tools() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for machine in [Machine::Ready, Machine::Bare2019, Machine::Bare2025] {
+        let folder = tempfile::tempdir().unwrap();
+        let boot = Model::boot(folder.path(), machine, Vec::new());
+        let model = runtime.block_on(boot).unwrap();
+        let asked = powershell::compact(powershell::PROBE);
+        let (printed, _) = door::powershell::answer(&model, &asked, b"").unwrap();
+        let mut said = powershell::answer(printed.as_bytes(), b"", Some(0)).unwrap();
+        let mut real = Played::new(&tools, &model.windows().read(Clone::clone)).probe();
+        // Clocks, and what a test machine's PowerShell calls itself.
+        for name in ["boot", "now", "ps"] {
+            for one in [&mut said, &mut real] {
+                assert!(
+                    one.as_object_mut().unwrap().remove(name).is_some(),
+                    "{name}"
+                );
+            }
+        }
+        assert_eq!(real, said, "{machine:?}: one world, two answers");
+        runtime.block_on(model.shut_down());
+    }
 }
 
 #[test]
@@ -289,10 +360,21 @@ fn the_real_script_and_the_practice_host_say_the_same_all_the_way() {
                 .take(id, &look, &wish(), Disturbed::default())
                 .unwrap()
                 .unwrap();
-            let want = prepare::want(&look, &wish());
+            let want = wanted(id, &look, &wish());
             if id == Id::Restart {
                 ask(&mut practice, &json!({ "do": "restart" }));
                 practice.restarted(Utc::now());
+            } else if id.how() == How::Task {
+                let given = json!({ "do": "start", "step": id.as_str(), "id": "1", "want": want });
+                let (then, now) = (Utc::now() - chrono::Duration::seconds(5), Utc::now());
+                script::run(&mut practice, &given, then, &faults).unwrap();
+                let poll = json!({ "do": "poll" });
+                let said = script::run(&mut practice, &poll, now, &faults).unwrap();
+                let real = played.run(&poll, Disturbed::default()).unwrap().unwrap();
+                assert_eq!(real["task"], said["task"], "the task is gone");
+                for part in ["id", "step", "phase", "message"] {
+                    assert_eq!(real["work"][part], said["work"][part], "{id:?}: {part}");
+                }
             } else {
                 ask(
                     &mut practice,
@@ -302,6 +384,31 @@ fn the_real_script_and_the_practice_host_say_the_same_all_the_way() {
         }
         let (_, look) = played.look();
         assert!(prepare::plan(&look, &wish()).is_done(), "{look:?}");
+        assert_eq!(
+            played.world()["engine_tls"],
+            serde_json::to_value(&practice.engine_tls).unwrap(),
+            "both engines listen with the same certificates"
+        );
+        for step in prepare::undo(&look) {
+            let (_, look) = played.look();
+            let given = json!({ "do": "undo", "step": step, "want": prepare::want_back(&look) });
+            let real = played.run(&given, Disturbed::default()).unwrap().unwrap();
+            assert_eq!(
+                real,
+                ask(&mut practice, &given),
+                "{step}: one world, two answers"
+            );
+            let (real, _) = played.look();
+            let said = ask(
+                &mut practice,
+                &json!({ "do": "look", "want": { "key": KEY } }),
+            );
+            assert_eq!(
+                comparable(real),
+                comparable(said),
+                "after {step} is taken back"
+            );
+        }
     }
 }
 
@@ -424,8 +531,16 @@ fn a_users_own_settings_come_through_prepare_and_unprepare() {
     let daemon: Value = serde_json::from_slice(&daemon).unwrap();
     assert_eq!(daemon["data-root"], "D:\\docker", "a user's own key stays");
     assert_eq!(daemon["shutdown-timeout"], 120);
+    assert_eq!(daemon["tlsverify"], true);
+    let about = |name: &str| read(&format!("C/ProgramData/Berth/tls/{name}.pem"));
+    assert_eq!(about("key"), TLS_KEY.as_bytes());
+    let closed = played.world()["acl"][r"C:\ProgramData\Berth\tls"].to_string();
+    assert!(
+        closed.contains("D:P") && !closed.contains("BU"),
+        "its key is its own: {closed}"
+    );
     for step in prepare::undo(&look) {
-        let given = json!({ "do": "undo", "step": step });
+        let given = json!({ "do": "undo", "step": step, "want": prepare::want_back(&look) });
         played.run(&given, Disturbed::default()).unwrap().unwrap();
     }
     assert_eq!(
@@ -441,6 +556,50 @@ fn a_users_own_settings_come_through_prepare_and_unprepare() {
         serde_json::to_value(&before.rule).unwrap()
     );
     assert!(played.passages() > 0, "the played cmdlets were called");
+}
+
+#[test]
+fn settings_that_were_changed_since_lose_our_listener_and_nothing_else() {
+    let Some(tools) = tools() else { return };
+    let mut world = World::prepared(20348, "Windows Server 2022 Datacenter", "29.7.2");
+    world.files.insert(script::DAEMON.into(), "{}\n".into());
+    world.services.get_mut("docker").unwrap().status = "Stopped".into();
+    let played = Played::new(&tools, &world);
+    for _ in 0..9 {
+        let (_, look) = played.look();
+        let plan = prepare::plan(&look, &wish());
+        let Some(step) = plan.next() else { break };
+        played
+            .take(step.id, &look, &wish(), Disturbed::default())
+            .unwrap()
+            .unwrap();
+    }
+    let (_, look) = played.look();
+    assert!(prepare::is_ready(&look, &wish()), "{look:?}");
+    assert!(!look.tls.fresh, "the engine has read them");
+    let file = played
+        .folder
+        .path()
+        .join("C/ProgramData/docker/config/daemon.json");
+    let mut settings: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    settings["mine"] = json!(true);
+    fs::write(&file, settings.to_string()).unwrap();
+    let (_, look) = played.look();
+    for step in ["daemon", "tls"] {
+        let given = json!({ "do": "undo", "step": step, "want": prepare::want_back(&look) });
+        played.run(&given, Disturbed::default()).unwrap().unwrap();
+    }
+    let settings: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        settings,
+        json!({ "mine": true, "shutdown-timeout": 120 }),
+        "a file that names certificates which are gone would keep the engine from starting"
+    );
+    assert_eq!(
+        played.world()["services"]["docker"]["status"],
+        "Running",
+        "it restarted without its listener"
+    );
 }
 
 #[test]

@@ -38,8 +38,8 @@ if (-not (Test-Path -Path $cv)) {
 
 function On.Get-CimInstance($given) {
   switch ($given.ClassName) {
-    'Win32_OperatingSystem' { [pscustomobject]@{ LastBootUpTime = [DateTime]::Parse($W.boot).ToUniversalTime(); TotalVisibleMemorySize = $W.ram_mb * 1024; FreePhysicalMemory = 4194304 } }
-    'Win32_LogicalDisk' { [pscustomobject]@{ DeviceID = 'C:'; FileSystem = $W.fs; Size = 200GB; FreeSpace = $W.free_mb * 1MB } }
+    'Win32_OperatingSystem' { [pscustomobject]@{ LastBootUpTime = [DateTime]::Parse($W.boot).ToUniversalTime(); TotalVisibleMemorySize = $W.ram_mb * 1024; FreePhysicalMemory = 11906 * 1024 } }
+    'Win32_LogicalDisk' { [pscustomobject]@{ DeviceID = 'C:'; FileSystem = $W.fs; Size = 129434MB; FreeSpace = $W.free_mb * 1MB } }
   }
 }
 
@@ -53,12 +53,19 @@ function Start-Played([string]$Name) {
   if (-not (Has $W.services $Name)) { throw "Cannot find any service with service name '$Name'." }
   if ($Name -eq 'docker') {
     $file = 'C:\ProgramData\docker\config\daemon.json'
+    $shown = $null
     # Failing to start is how dockerd answers settings that it cannot read, a byte order mark among them.
     if (Test-Path -LiteralPath $file) {
       $bytes = [IO.File]::ReadAllBytes($file)
       if ($bytes.Length -gt 0 -and $bytes[0] -ne 0x7B) { throw "Failed to start service 'Docker Engine (docker)'." }
-      [void](ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($file)))
+      $settings = ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($file))
+      # It listens only with an authority, a certificate and a key, and reads them now.
+      if ($settings.tlsverify) {
+        foreach ($file in 'tlscacert', 'tlscert', 'tlskey') { if (-not (Test-Path -LiteralPath $settings.$file)) { throw "Failed to start service 'Docker Engine (docker)'." } }
+        $shown = [pscustomobject]@{ ca = [IO.File]::ReadAllText($settings.tlscacert); cert = [IO.File]::ReadAllText($settings.tlscert); key = [IO.File]::ReadAllText($settings.tlskey) }
+      }
     }
+    Set-Member $W 'engine_tls' $shown
     if (-not (Has $W.services 'hns')) { throw "Failed to start service 'Docker Engine (docker)'." }
     Set-Member $W 'nat' $true
     [IO.File]::WriteAllText("$env:PRACTICE_ROOT/engine-runs", '')
@@ -84,6 +91,7 @@ function On.Remove-NetFirewallRule($given) { Act 'Remove-NetFirewallRule' { Set-
 
 function On.Get-Acl($given) {
   $path = "$($given.LiteralPath)"
+  if (-not (Test-Path -LiteralPath $path)) { throw "Cannot find path '$path' because it does not exist." }
   $sddl = if (Has $W.acl $path) { $W.acl.$path } else { 'O:BAG:SYD:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)' }
   $acl = [pscustomobject]@{ Sddl = $sddl }
   $acl.PSObject.Members.Add([Management.Automation.PSScriptMethod]::new('SetSecurityDescriptorSddlForm', { param($Sddl) $this.Sddl = $Sddl }))

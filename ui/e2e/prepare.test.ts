@@ -41,12 +41,14 @@ describe("a bare Windows machine", () => {
     const plan = page.getByRole("dialog", { name: "Prepare bare" });
     await plan.getByText("Windows Server 2022 Datacenter", { exact: false }).waitFor();
     await plan.getByRole("heading", { name: "Windows' Containers feature" }).waitFor();
-    const sum = await plan.getByText(/^7 steps, about \d+ minutes/).textContent();
+    const sum = await plan.getByText(/^\d+ steps, about \d+ minutes/).textContent();
+    // One more where a keychain answers: the engine's listener.
+    const steps = Number.parseInt(sum ?? "", 10);
     expect(sum, "whoever works there should know").toContain("logged off once");
     expect(await axe(page)).toEqual([]);
     await plan.getByRole("listitem").filter({ hasText: "firewall" }).getByRole("checkbox").check();
-    await plan.getByText(/^6 steps/).waitFor();
-    expect(rig.berth("host", "prepare", "bare", "--plan").out, "until then nothing was changed").toContain("7 steps");
+    await plan.getByText(new RegExp(`^${steps - 1} steps`)).waitFor();
+    expect(rig.berth("host", "prepare", "bare", "--plan").out, "until then nothing was changed").toContain(`${steps} steps`);
   });
 
   it("becomes a container host, seen step by step across its restart", { timeout: 120_000 }, async () => {

@@ -339,6 +339,7 @@ export const words = {
       feature: "Containers feature",
       restart: "Restart",
       engine: "Container engine",
+      tls: "Certificates of its listener",
       daemon: "Its settings",
       network: "Network for containers",
       host: "Reach the engine",

@@ -473,7 +473,7 @@ async fn forwarding(
             Finding::new(
                 Id::SlowRoute,
                 "The engine is reached by a process on the host for each connection, which is slower and limited to ten at once",
-                "Let the engine also listen on 127.0.0.1:2375 of the host",
+                "`berth host prepare NAME` gives an engine of Windows a listener for this computer alone",
             )
         });
     }

@@ -734,9 +734,12 @@ pub struct Started {
 pub struct HostPrepare {
     /// A known host.
     pub name: String,
-    /// Steps to leave out: `sshd`, `firewall`, `key`.
+    /// Steps to leave out: `sshd`, `firewall`, `key`, `tls`.
     #[serde(default)]
     pub without: Vec<String>,
+    /// Whether the engine's listener gets new certificates whatever it has.
+    #[serde(default)]
+    pub new_certificates: bool,
     /// The caller's `SSH_AUTH_SOCK`.
     #[serde(default)]
     pub ssh_agent: Option<String>,

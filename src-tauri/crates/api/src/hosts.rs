@@ -14,7 +14,7 @@ use crate::{
     Berth,
     berth::now,
     carrier::Carrier,
-    docker_context, dto,
+    certificates, docker_context, dto,
     healing::moment,
     link::Link,
     passwords,
@@ -441,11 +441,13 @@ pub(crate) async fn way_to(
         ask: way_in.ask,
     };
     let found = berth_remote::resolve(&wanted, &local, &given).await?;
-    Ok(Carrier::Ssh(Arc::new(Ssh::new(
-        &record.name,
-        found.profile,
-        found.notes,
-    ))))
+    let ssh = Ssh::new(&record.name, found.profile, found.notes);
+    let certificates = if record.certificates {
+        certificates::opener(berth, &record.name).await
+    } else {
+        None
+    };
+    Ok(Carrier::Ssh(Arc::new(ssh.with_certificates(certificates))))
 }
 
 /// Tries the rungs in order and takes the first that leads to an engine. `known` is tried before all others.
@@ -487,7 +489,7 @@ pub(crate) async fn climb(
         _ => None,
     };
     let mut failure = None;
-    for route in Route::ladder(windows, socket) {
+    for route in Route::ladder(windows, socket, ssh.has_certificates()) {
         let way = route.in_words();
         match Link::connect(host, carrier.clone(), route).await {
             Ok(link) => {
@@ -597,7 +599,7 @@ fn route_record(route: &Route) -> RouteRecord {
     }
 }
 
-fn route_of(record: &RouteRecord) -> Option<Route> {
+pub(crate) fn route_of(record: &RouteRecord) -> Option<Route> {
     Route::parse(&format!(
         "{} {}",
         record.kind,

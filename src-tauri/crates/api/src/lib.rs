@@ -17,6 +17,7 @@ pub mod berth;
 #[cfg(test)]
 mod bindings;
 mod carrier;
+mod certificates;
 pub mod change;
 pub mod check;
 pub mod connections;

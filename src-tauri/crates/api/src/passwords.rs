@@ -384,12 +384,19 @@ pub(crate) async fn of_host(
     keychain(berth, move |c| c.get(&account)).await
 }
 
+/// Forgets one thing that the keychain has for a host.
+pub(crate) async fn forget_of_host(berth: &Berth, host: &str, kind: &'static str) -> Result<()> {
+    let account = format!("host:{host}:{kind}");
+    keychain(berth, move |c| c.delete(&account)).await
+}
+
 /// Forgets what the keychain has for a host.
 pub(crate) async fn forget_host(berth: &Berth, host: &str) -> Result<()> {
     let host = host.to_owned();
     keychain(berth, move |c| {
         c.delete(&format!("host:{host}:password"))?;
-        c.delete(&format!("host:{host}:passphrase"))
+        c.delete(&format!("host:{host}:passphrase"))?;
+        c.delete(&format!("host:{host}:engine"))
     })
     .await
 }

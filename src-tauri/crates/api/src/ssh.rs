@@ -9,7 +9,7 @@ use std::{
 };
 
 use berth_core::{BoxFuture, ByteStream, Dial, Error, Result, ResultExt, host::Route, reach::Seen};
-use berth_remote::{Lane, Profile, Session};
+use berth_remote::{Lane, Profile, Session, TlsInside};
 use tokio::sync::Mutex;
 
 use crate::healing::{self, Healing, HostState};
@@ -33,6 +33,8 @@ pub(crate) struct Ssh {
     bulk: Mutex<Option<Session>>,
     /// Whether signing in takes answers of a person: then the one connection carries all lanes.
     personal: AtomicBool,
+    /// What opens the listener that Berth gave its engine.
+    certificates: Option<TlsInside>,
     healing: Healing,
 }
 
@@ -47,8 +49,21 @@ impl Ssh {
             tunnels: Mutex::default(),
             bulk: Mutex::default(),
             personal: AtomicBool::new(false),
+            certificates: None,
             healing: Healing::default(),
         }
+    }
+
+    /// The same with what opens the listener that Berth gave its engine.
+    pub(crate) fn with_certificates(self, certificates: Option<TlsInside>) -> Self {
+        Self {
+            certificates,
+            ..self
+        }
+    }
+
+    pub(crate) fn has_certificates(&self) -> bool {
+        self.certificates.is_some()
     }
 
     /// Who is told whether the host is reached, and that it is to be reached again whenever it is lost.
@@ -168,6 +183,14 @@ impl Dial for EngineDial {
             match &self.route {
                 Route::Streamlocal(path) => session.unix(path).await,
                 Route::Tcp(port) => session.tcp("127.0.0.1", *port).await,
+                Route::Tls(port) => {
+                    let certificates = self.ssh.certificates.as_ref().ok_or_else(|| {
+                        Error::failed("This machine has no certificate for that engine")
+                    })?;
+                    certificates
+                        .over(session.tcp("127.0.0.1", *port).await?)
+                        .await
+                }
                 Route::DialStdio(command) => session.exec_stream(command).await,
                 Route::Direct(_) => Err(Error::failed("This engine is not reached over SSH")),
                 Route::Socket(path) => Err(Error::failed(format!(

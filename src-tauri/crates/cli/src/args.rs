@@ -360,9 +360,12 @@ pub(crate) enum Host {
         /// Agree to the plan beforehand
         #[arg(long, conflicts_with = "plan")]
         yes: bool,
-        /// Leave this step out: sshd, firewall or key
+        /// Leave this step out: sshd, firewall, key or tls
         #[arg(long, value_name = "STEP")]
         without: Vec<String>,
+        /// Make new certificates for the engine's listener: another computer's then hold no longer
+        #[arg(long)]
+        new_certificates: bool,
         #[command(flatten)]
         json: Json,
     },

@@ -235,22 +235,27 @@ pub enum Route {
     Streamlocal(String),
     /// SSH `direct-tcpip` to a listener on the host's own loopback.
     Tcp(u16),
+    /// The same with TLS on both sides inside: the listener that Berth gave an engine for this machine alone.
+    Tls(u16),
     /// `docker system dial-stdio`, one process on the host for each connection.
     DialStdio(String),
 }
 
 impl Route {
-    /// The rungs to try on an SSH host, best first. `socket` is the one that the address names.
+    /// The rungs to try on an SSH host, best first. `socket` is the one that the address names, `certificates` whether
+    /// this machine has some for the host's engine.
     #[must_use]
-    pub fn ladder(shell_is_windows: bool, socket: Option<&str>) -> Vec<Self> {
+    pub fn ladder(shell_is_windows: bool, socket: Option<&str>, certificates: bool) -> Vec<Self> {
         if shell_is_windows {
             // Win32-OpenSSH cannot forward a named pipe, so a socket is never tried there.
-            vec![
+            let listener = certificates.then_some(Self::Tls(crate::prepare::LISTENER));
+            let others = [
                 Self::Tcp(2375),
                 Self::DialStdio("docker system dial-stdio".into()),
                 // The service's PATH is older than the engine where sshd was not restarted after its installation.
                 Self::DialStdio(r"C:\ProgramData\Berth\docker.exe system dial-stdio".into()),
-            ]
+            ];
+            listener.into_iter().chain(others).collect()
         } else if let Some(socket) = socket {
             vec![Self::Streamlocal(socket.to_owned())]
         } else {
@@ -269,6 +274,7 @@ impl Route {
             "socket" => Self::Socket(rest.to_owned()),
             "streamlocal" => Self::Streamlocal(rest.to_owned()),
             "tcp" => Self::Tcp(rest.parse().ok()?),
+            "tls" => Self::Tls(rest.parse().ok()?),
             "exec" => Self::DialStdio(rest.to_owned()),
             "direct" => Self::Direct(rest == "tls"),
             _ => return None,
@@ -284,6 +290,9 @@ impl Route {
             Self::Direct(false) => "TCP on this machine".to_owned(),
             Self::Streamlocal(path) => format!("SSH to the socket {path}"),
             Self::Tcp(port) => format!("SSH to 127.0.0.1:{port} on the host"),
+            Self::Tls(port) => {
+                format!("SSH to 127.0.0.1:{port} on the host, with TLS on both sides")
+            }
             Self::DialStdio(command) => format!("SSH and `{command}`"),
         }
     }
@@ -297,6 +306,7 @@ impl fmt::Display for Route {
             Self::Direct(false) => f.write_str("direct plain"),
             Self::Streamlocal(path) => write!(f, "streamlocal {path}"),
             Self::Tcp(port) => write!(f, "tcp {port}"),
+            Self::Tls(port) => write!(f, "tls {port}"),
             Self::DialStdio(command) => write!(f, "exec {command}"),
         }
     }
@@ -411,14 +421,14 @@ mod tests {
     fn a_route_reads_back_what_it_prints() {
         for route in [true, false]
             .into_iter()
-            .flat_map(|w| Route::ladder(w, None))
-            .chain(Route::ladder(false, Some("/x")))
+            .flat_map(|w| Route::ladder(w, None, true))
+            .chain(Route::ladder(false, Some("/x"), false))
             .chain([Route::Direct(true), Route::Direct(false)])
         {
             assert_eq!(Route::parse(&route.to_string()).unwrap(), route);
         }
         assert!(
-            Route::ladder(true, Some("/x"))
+            Route::ladder(true, Some("/x"), false)
                 .iter()
                 .all(|r| !matches!(r, Route::Streamlocal(_))),
             "Win32-OpenSSH cannot forward a pipe or a socket"

@@ -57,4 +57,4 @@ pub use questions::{Ask, Prompt, Question};
 pub use session::{Lane, Session};
 pub use sign_in::SignIn;
 pub use ssh_config::{Family, Jump, Method, Settings, Strict};
-pub use tls::{Tls, TlsFiles, Whose, is_loopback, plain_tcp};
+pub use tls::{Certificates, Tls, TlsFiles, TlsInside, Whose, is_loopback, plain_tcp};

@@ -55,6 +55,9 @@ pub struct HostRecord {
     /// The certificates of a `tcp://` host; their content stays in their files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsRecord>,
+    /// Whether the keychain holds the certificates of the listener that Berth gave its engine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub certificates: bool,
     /// The docker context that its address was taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,

@@ -772,9 +772,13 @@ export type HostPrepare = {
  */
 name: string, 
 /**
- * Steps to leave out: `sshd`, `firewall`, `key`.
+ * Steps to leave out: `sshd`, `firewall`, `key`, `tls`.
  */
 without: Array<string>, 
+/**
+ * Whether the engine's listener gets new certificates whatever it has.
+ */
+new_certificates: boolean, 
 /**
  * The caller's `SSH_AUTH_SOCK`.
  */

@@ -3,40 +3,19 @@
 //! What there is to do is [`berth_core::prepare`]'s; here it is done, one step at a time, with a new look at the machine
 //! after each. So it does not matter where an earlier try broke off: the next one finds the rest.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod machine;
+
+use std::sync::Arc;
 
 use berth_core::{
     Code, Error, Result,
-    host::{Address, PRACTICE},
-    powershell,
-    prepare::{self, How, Id, Look, Plan, Wish},
+    host::{PRACTICE, Route},
+    prepare::{self, How, Id, Look, Plan},
 };
-use berth_remote::{ExecLimits, Lane};
-use berth_store::HostRecord;
-use serde_json::{Value, json};
-use tokio::time::sleep;
+use serde_json::json;
 
-use crate::{
-    Berth, dto,
-    healing::{again, is_passing},
-    hosts::{self, WayIn},
-    operations::Operation,
-    ssh::{Ssh, shell_is_windows},
-    table::Call,
-};
-
-/// One exchange: a look asks Windows' own servicing, which takes its time on a busy machine.
-const EXCHANGE: Duration = Duration::from_secs(180);
-/// How long a lost machine is looked for, and one that restarts: it may install updates meanwhile.
-const LOST: Duration = Duration::from_secs(180);
-const RESTART: Duration = Duration::from_secs(15 * 60);
-/// How long a task may say nothing new.
-const SILENCE: Duration = Duration::from_secs(30 * 60);
-/// Between two questions how far a task, or a restart, is.
-const PAUSE: Duration = Duration::from_millis(700);
+use self::machine::Machine;
+use crate::{Berth, dto, healing::again, hosts, operations::Operation, table::Call};
 
 /// `host.plan`: what preparing would do. Changes nothing.
 pub(crate) async fn plan(
@@ -44,7 +23,7 @@ pub(crate) async fn plan(
     request: dto::HostPrepare,
     _: &Call,
 ) -> Result<dto::PreparePlan> {
-    let machine = Machine::reach(berth, &request).await?;
+    let mut machine = Machine::reach(berth, &request).await?;
     let look = machine.look().await;
     machine.close().await;
     let look = look?;
@@ -70,20 +49,26 @@ pub(crate) async fn start(
         title,
         &subject,
         move |operation| async move {
-            let machine = operation
+            let mut machine = operation
                 .phase("connect", "Signing in", Machine::reach(&all, &request))
                 .await?;
-            let done = run(&machine, &operation).await;
+            let done = run(&mut machine, &operation).await;
             machine.close().await;
-            let notes = done?;
-            operation
+            let (mut notes, look) = done?;
+            let listens = machine.settle(&look).await?;
+            let link = operation
                 .phase("host", "Reaching the engine", async {
                     all.links.drop(&request.name).await;
-                    again(3, || all.links.get(&all, &request.name))
-                        .await
-                        .map(|_| ())
+                    again(3, || all.links.get(&all, &request.name)).await
                 })
                 .await?;
+            if listens && !matches!(link.route, Route::Tls(_)) {
+                notes.push(format!(
+                    "The engine's listener does not let this computer in; it is reached by {}. `berth host doctor {}` looks at it",
+                    link.route.in_words(),
+                    request.name
+                ));
+            }
             all.hosts_changed.send_modify(|n| *n += 1);
             Ok(dto::Outcome {
                 instance: None,
@@ -121,27 +106,29 @@ pub(crate) async fn undo(
                 }
             }
             all.links.drop(&request.name).await;
-            let machine = operation
+            let mut machine = operation
                 .phase("connect", "Signing in", Machine::reach(&all, &request))
                 .await?;
-            let done = take_back(&machine, &operation).await;
+            let done = take_back(&mut machine, &operation).await;
             machine.close().await;
+            let notes = done?;
+            machine.forget().await?;
             Ok(dto::Outcome {
                 instance: None,
-                notes: done?,
+                notes,
                 changed: true,
             })
         },
     )
 }
 
-async fn take_back(machine: &Machine, operation: &Operation) -> Result<Vec<String>> {
+async fn take_back(machine: &mut Machine, operation: &Operation) -> Result<Vec<String>> {
     let look = operation
         .phase("look", "Looking at the machine", machine.look())
         .await?;
     let steps = prepare::undo(&look);
     for step in &steps {
-        let given = machine.given("undo", step, &look);
+        let given = json!({ "do": "undo", "step": step, "want": prepare::want_back(&look) });
         operation
             .phase(step, format!("Taking back: {step}"), machine.call(&given))
             .await?;
@@ -167,11 +154,16 @@ pub(crate) async fn doctor(
     request: dto::HostPrepare,
     _: &Call,
 ) -> Result<dto::HostDoctor> {
-    let machine = Machine::reach(berth, &request).await?;
-    let look = machine.look().await;
+    let mut machine = Machine::reach(berth, &request).await?;
+    let looked = async {
+        let look = machine.look().await?;
+        let mut ills = prepare::ills(&look, &machine.wish);
+        ills.extend(machine.knock(&look).await);
+        Ok::<_, Error>((look, ills))
+    }
+    .await;
     machine.close().await;
-    let look = look?;
-    let ills = prepare::ills(&look, &machine.wish);
+    let (look, ills) = looked?;
     Ok(dto::HostDoctor {
         host: request.name,
         machine: name(&look),
@@ -202,7 +194,7 @@ fn left_out(step: &str) -> Result<Id> {
         .filter(|id| id.may_be_left_out())
         .ok_or_else(|| {
             Error::usage(format!("`{}` cannot be left out", step.escape_debug()))
-                .hint("`sshd`, `firewall` and `key` can")
+                .hint("`sshd`, `firewall`, `key` and `tls` can")
         })
 }
 
@@ -249,7 +241,7 @@ fn view(host: &str, look: &Look, plan: &Plan) -> dto::PreparePlan {
 }
 
 /// Takes one step after the other until a look finds nothing left.
-async fn run(machine: &Machine, operation: &Operation) -> Result<Vec<String>> {
+async fn run(machine: &mut Machine, operation: &Operation) -> Result<(Vec<String>, Look)> {
     let mut look = operation
         .phase("look", "Looking at the machine", machine.look())
         .await?;
@@ -287,7 +279,7 @@ async fn run(machine: &Machine, operation: &Operation) -> Result<Vec<String>> {
             .hint(hint.clone()));
         }
         let Some(step) = plan.next() else {
-            return Ok(plan.notes);
+            return Ok((plan.notes, look));
         };
         if taken.contains(&step.id) {
             return Err(Error::failed(format!("{} did not work", step.title))
@@ -330,8 +322,9 @@ fn failed(host: &str, id: Id, title: &str, e: &Error) -> Error {
         })
 }
 
-async fn take(machine: &Machine, id: Id, look: &Look, operation: &Operation) -> Result<()> {
+async fn take(machine: &mut Machine, id: Id, look: &Look, operation: &Operation) -> Result<()> {
     match id.how() {
+        How::Now if id == Id::Tls => machine.certify(look).await,
         How::Now => machine
             .call(&machine.given("apply", id.as_str(), look))
             .await
@@ -347,213 +340,4 @@ async fn take(machine: &Machine, id: Id, look: &Look, operation: &Operation) -> 
         }
         How::Restart => machine.restart(look, operation).await,
     }
-}
-
-/// A machine while it is prepared: reached again whenever it is lost.
-struct Machine {
-    host: String,
-    ssh: Arc<Ssh>,
-    wish: Wish,
-}
-
-impl Machine {
-    async fn reach(berth: &Arc<Berth>, request: &dto::HostPrepare) -> Result<Self> {
-        berth.note_ssh_agent(request.ssh_agent.as_deref());
-        check(berth, request).await?;
-        let mut wish = Wish {
-            key: None,
-            without: request
-                .without
-                .iter()
-                .map(|step| left_out(step))
-                .collect::<Result<_>>()?,
-        };
-        let ssh = if request.name == PRACTICE {
-            berth.practice.ssh().await?
-        } else {
-            let hosts = berth.hosts().await?;
-            let record = hosts::find(&hosts, &request.name)?.clone();
-            wish.key = public_key(&record).await;
-            let address = Address::parse(&record.address)?;
-            let way_in = WayIn::of(berth, &record, None).await?;
-            let carrier = hosts::way_to(berth, &record, &address, way_in).await?;
-            Arc::clone(carrier.ssh().ok_or_else(|| {
-                Error::new(
-                    Code::Refused,
-                    format!("`{}` is not reached over SSH", record.name),
-                )
-                .because("preparing a machine takes a login on it")
-                .hint("Add it as `ssh://user@address`")
-            })?)
-        };
-        let is_windows = again(3, || async {
-            let session = ssh.session(Lane::Control).await?;
-            // A host that is not there is said at once; one that was just there is asked again.
-            shell_is_windows(&session).await
-        })
-        .await?;
-        if !is_windows {
-            return Err(Error::new(
-                Code::Refused,
-                format!("`{}` is not a Windows machine", request.name),
-            )
-            .because("on Linux the engine comes from the distribution or from Docker")
-            .hint("Install Docker there, then `berth host check` it"));
-        }
-        Ok(Self {
-            host: request.name.clone(),
-            ssh,
-            wish,
-        })
-    }
-
-    async fn close(&self) {
-        self.ssh.close().await;
-    }
-
-    fn given(&self, what: &str, step: &str, look: &Look) -> Value {
-        json!({ "do": what, "step": step, "want": prepare::want(look, &self.wish) })
-    }
-
-    async fn look(&self) -> Result<Look> {
-        let given = json!({ "do": "look", "want": { "key": self.wish.key } });
-        Look::parse(&self.call(&given).await?)
-    }
-
-    /// Asks once, on a connection that is there or a new one.
-    async fn once(&self, given: &Value) -> Result<Value> {
-        let limits = ExecLimits {
-            timeout: EXCHANGE,
-            ..ExecLimits::default()
-        };
-        let session = self.ssh.session(Lane::Control).await?;
-        session.script(powershell::PREPARE, given, limits).await
-    }
-
-    /// Asks, again where the connection was lost on the way: everything that is asked may be asked twice.
-    async fn call(&self, given: &Value) -> Result<Value> {
-        let began = Instant::now();
-        loop {
-            match self.once(given).await {
-                Err(e) if is_passing(&e) && began.elapsed() < LOST => sleep(PAUSE).await,
-                other => return other,
-            }
-        }
-    }
-
-    /// Waits for the scheduled task's end, and tells what it says. `id` is the one that was started here.
-    async fn finish(&self, id: Option<&str>, operation: &Operation) -> Result<()> {
-        let mut last = String::new();
-        let mut spoke = Instant::now();
-        let mut gone = 0;
-        loop {
-            let told = self.call(&json!({ "do": "poll" })).await?;
-            let text = |name: &str| {
-                told.get("work")
-                    .and_then(|w| w.get(name))
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let (phase, message, running) = (
-                text("phase"),
-                text("message"),
-                told.get("task").is_some_and(|t| !t.is_null()),
-            );
-            let ours = id.is_none_or(|id| id == text("id"));
-            let now = format!("{} {phase} {message}", text("at"));
-            if now != last {
-                last = now;
-                spoke = Instant::now();
-                if !message.is_empty() && phase == "running" {
-                    operation.progress(message.clone(), None);
-                }
-            }
-            match phase.as_str() {
-                "done" if ours => return Ok(()),
-                "failed" if ours => return Err(Error::failed(message)),
-                _ if !running && ours && !phase.is_empty() => {
-                    // Seen twice: the file of its state is replaced while it is read.
-                    gone += 1;
-                    if gone > 2 {
-                        return Err(Error::failed("Windows ended the work before it was done")
-                            .because(format!("it was last at: {message}")));
-                    }
-                }
-                _ => gone = 0,
-            }
-            if spoke.elapsed() > SILENCE {
-                return Err(Error::new(
-                    Code::TimedOut,
-                    format!("Nothing new for {} minutes", SILENCE.as_secs() / 60),
-                )
-                .because(format!("it was last at: {message}"))
-                .hint(r"It goes on there; `C:\ProgramData\Berth\work.log` says what it does"));
-            }
-            sleep(PAUSE).await;
-        }
-    }
-
-    /// Restarts the machine and waits for it to come back as another one.
-    async fn restart(&self, look: &Look, operation: &Operation) -> Result<()> {
-        let ask = json!({ "do": "restart" });
-        // A connection that is lost may have taken the request with it, or its answer alone.
-        let mut heard = match self.once(&ask).await {
-            Ok(_) => true,
-            Err(e) if is_passing(&e) => false,
-            Err(e) => return Err(e),
-        };
-        let began = Instant::now();
-        operation.progress("The machine restarts; this takes a few minutes", None);
-        let mut why = None;
-        while began.elapsed() < RESTART {
-            sleep(PAUSE).await;
-            match self.once(&json!({ "do": "look" })).await {
-                Ok(told) => {
-                    let now = Look::parse(&told)?;
-                    if now.boot.is_some() && now.boot != look.boot {
-                        return Ok(());
-                    }
-                    if !heard {
-                        // One that is about to restart already refuses to be asked twice (1190).
-                        heard = !matches!(self.once(&ask).await, Err(e) if is_passing(&e));
-                    }
-                }
-                // A machine that comes up may answer before it knows its users.
-                Err(e) if is_passing(&e) || e.code() == Code::SignInRefused => why = Some(e),
-                Err(e) if e.code() == Code::Failed => why = Some(e),
-                Err(e) => return Err(e),
-            }
-        }
-        let mut error = Error::new(
-            Code::TimedOut,
-            format!(
-                "`{}` did not come back within {} minutes",
-                self.host,
-                RESTART.as_secs() / 60
-            ),
-        );
-        if let Some(e) = why {
-            error = error.because(e.message().to_owned());
-        }
-        Err(error.hint("Look at its screen or its cloud's console: it may install updates, or wait for somebody"))
-    }
-}
-
-/// The public half of the key file that signs in, where it lies beside it.
-async fn public_key(record: &HostRecord) -> Option<String> {
-    for identity in &record.identities {
-        if let Ok(text) = tokio::fs::read_to_string(format!("{identity}.pub")).await {
-            let line = text.lines().next().unwrap_or_default().trim().to_owned();
-            let kind = line.split(' ').next().unwrap_or_default();
-            if ["ssh-", "ecdsa-", "sk-"]
-                .iter()
-                .any(|k| kind.starts_with(k))
-                && line.is_ascii()
-            {
-                return Some(line);
-            }
-        }
-    }
-    None
 }

@@ -98,8 +98,12 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
             plan,
             yes,
             without,
+            new_certificates,
             json: as_json,
-        } => prepare::prepare(session, name, without, plan, yes, as_json.json).await,
+        } => {
+            let request = prepare::request(&name, without, new_certificates);
+            prepare::prepare(session, request, plan, yes, as_json.json).await
+        }
         Host::Doctor {
             name,
             repair,

@@ -1,6 +1,11 @@
 //! What is wrong with a machine as a container host, each by a name of its own.
 
-use super::{Look, Wish, plan};
+use super::{
+    Id, Look, Wish,
+    daemon::{self, Listens},
+    listener::{Whose, listener_of},
+    plan,
+};
 
 /// Something that is wrong with a machine as a container host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +58,20 @@ pub fn ills(look: &Look, wish: &Wish) -> Vec<Ill> {
             )),
         }
     }
-    all.extend(daemon(look));
+    all.extend(settings(look));
     all.extend(sshd(look));
     all.extend(network(look));
+    all.extend(listener(look, wish));
     for step in plan.steps.iter().filter(|s| s.to_do) {
+        let expiring = step.id == Id::Tls
+            && listener_of(look, wish) == Whose::Ours
+            && wish.pair.as_ref().is_some_and(|pair| pair.ending.is_some());
         all.push(Ill {
-            id: step.id.as_str(),
+            id: if expiring {
+                "tls-ending"
+            } else {
+                step.id.as_str()
+            },
             what: format!("{}: {}", step.title, step.is),
             repair: format!("should be: {}", step.should),
             by_prepare: true,
@@ -100,7 +113,7 @@ fn refusal(why: &str) -> &'static str {
         .map_or("refused", |(_, name)| name)
 }
 
-fn daemon(look: &Look) -> Vec<Ill> {
+fn settings(look: &Look) -> Vec<Ill> {
     let mut all = Vec::new();
     if look.daemon_mark {
         let what =
@@ -243,6 +256,32 @@ fn network(look: &Look) -> Vec<Ill> {
         }
     }
     all
+}
+
+/// What is wrong with the engine's own listener and is no step of a plan.
+fn listener(look: &Look, wish: &Wish) -> Option<Ill> {
+    if daemon::listens(look.daemon.as_deref(), &look.tls.folder) != Listens::Ours {
+        return None;
+    }
+    match listener_of(look, wish) {
+        Whose::Nobodys => Some(Ill {
+            by_prepare: wish.pair.is_some(),
+            ..by_hand(
+                "tls-missing",
+                format!(
+                    "`daemon.json` names certificates in `{}` that are not there: the engine does not start again",
+                    look.tls.folder
+                ),
+                "Preparing it again makes new ones; or take `hosts` and what begins with `tls` out of `daemon.json`",
+            )
+        }),
+        Whose::Anothers if wish.pair.is_some() => Some(by_hand(
+            "tls-foreign",
+            "The engine's listener knows another computer's certificates, or this one's keychain has lost them: the engine is reached the slower way",
+            "`berth host prepare NAME --new-certificates` makes new ones for this computer; the engine restarts, and the other computer then goes the slower way",
+        )),
+        _ => None,
+    }
 }
 
 /// What helps against a failure that is known by its words.

@@ -36,6 +36,8 @@ pub struct Look {
     /// Why Windows itself waits for a restart.
     pub pending: Vec<String>,
     pub engine: Engine,
+    /// The certificates of the engine's own listener.
+    pub tls: Certificates,
     /// The text of `daemon.json`.
     pub daemon: Option<String>,
     /// Whether that begins with a byte order mark, which dockerd does not read over.
@@ -127,6 +129,23 @@ pub struct Engine {
     pub installed: Option<String>,
     /// Its latest errors in Windows' log, where it does not answer.
     pub said: Vec<String>,
+}
+
+/// The certificates that the engine's listener uses, as far as they are no secret.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct Certificates {
+    /// Where Berth keeps them, there or not.
+    pub folder: String,
+    /// The authority's certificate. It is written last: without it nothing counts.
+    pub ca: Option<String>,
+    /// The engine's certificate.
+    pub cert: Option<String>,
+    /// Whether Administrators and SYSTEM alone have access.
+    pub private: bool,
+    /// Whether they were written after the engine began to run.
+    pub fresh: bool,
 }
 
 /// What containers need to have a network.

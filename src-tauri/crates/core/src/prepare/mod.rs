@@ -6,13 +6,15 @@
 
 mod daemon;
 mod ills;
+mod listener;
 mod look;
 
 use serde_json::{Value, json};
 
-pub use daemon::merged;
+pub use daemon::{LISTENER, merged};
 pub use ills::{Ill, explain, ills};
-pub use look::{Engine, Key, Look, Network, Owner, Rule, Sector, Service, Work};
+pub use listener::{Pair, Whose, is_ready, listener_of};
+pub use look::{Certificates, Engine, Key, Look, Network, Owner, Rule, Sector, Service, Work};
 
 use crate::size;
 
@@ -44,6 +46,8 @@ pub enum Id {
     Restart,
     /// The container engine's programs.
     Engine,
+    /// The certificates of the engine's own listener.
+    Tls,
     /// The engine's settings and its service.
     Daemon,
     /// A network for containers.
@@ -63,7 +67,7 @@ pub enum How {
 
 impl Id {
     /// All of them, in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Folder,
         Self::Sshd,
         Self::Firewall,
@@ -72,6 +76,7 @@ impl Id {
         Self::Feature,
         Self::Restart,
         Self::Engine,
+        Self::Tls,
         Self::Daemon,
         Self::Network,
     ];
@@ -88,6 +93,7 @@ impl Id {
             Self::Feature => "feature",
             Self::Restart => "restart",
             Self::Engine => "engine",
+            Self::Tls => "tls",
             Self::Daemon => "daemon",
             Self::Network => "network",
         }
@@ -102,7 +108,7 @@ impl Id {
     /// Whether a host works without it.
     #[must_use]
     pub fn may_be_left_out(self) -> bool {
-        matches!(self, Self::Sshd | Self::Firewall | Self::Key)
+        matches!(self, Self::Sshd | Self::Firewall | Self::Key | Self::Tls)
     }
 
     /// How it is taken.
@@ -177,6 +183,10 @@ pub struct Wish {
     pub key: Option<String>,
     /// Steps to leave out, of those that [may be](Id::may_be_left_out).
     pub without: Vec<Id>,
+    /// What this machine has for the engine's own listener; `None` where it can keep nothing, and that step is left out.
+    pub pair: Option<Pair>,
+    /// Whether new certificates are wanted whatever is there.
+    pub renew: bool,
 }
 
 /// The engine that is installed where there is none: its version, its official place, and its
@@ -187,20 +197,30 @@ const ENGINE: &str = include_str!("../../../../../installers/windows/engine.json
 #[must_use]
 pub fn want(look: &Look, wish: &Wish) -> Value {
     let engine: Value = serde_json::from_str(ENGINE).unwrap_or(Value::Null);
-    let daemon = daemon_wish(look).ok().flatten().map(|text| {
+    let daemon = daemon_wish(look, wish).ok().flatten().map(|text| {
         // .NET reads a text without its mark.
         json!({ "was": look.daemon.as_deref().map(|t| t.trim_start_matches('\u{feff}')), "text": text })
     });
     json!({ "key": wish.key, "engine": engine, "daemon": daemon })
 }
 
+/// What the script is given to take a step back: the settings without Berth's listener, where somebody changed them since.
+#[must_use]
+pub fn want_back(look: &Look) -> Value {
+    let was = look.daemon.as_deref();
+    let text = daemon::without_listener(was, &look.tls.folder)
+        .ok()
+        .flatten();
+    json!({ "daemon": text.map(|text| json!({ "was": was.map(|t| t.trim_start_matches('\u{feff}')), "text": text })) })
+}
+
 /// What `daemon.json` should be. The settings of an engine that somebody else set up and that answers are left alone.
-fn daemon_wish(look: &Look) -> crate::Result<Option<String>> {
+fn daemon_wish(look: &Look, wish: &Wish) -> crate::Result<Option<String>> {
     if !look.engine.ours && look.engine.answers.is_some() {
         return Ok(None);
     }
     let client = look.installation_type.as_deref() == Some("Client");
-    let new = merged(look.daemon.as_deref(), client)?;
+    let new = merged(look.daemon.as_deref(), client, listener::folder(look, wish))?;
     Ok(match (new, look.daemon_mark) {
         (None, true) => look
             .daemon
@@ -236,6 +256,19 @@ pub fn plan(look: &Look, wish: &Wish) -> Plan {
                 step.is = "not yet".to_owned();
             }
         }
+    }
+    // So is the engine's restart, without which it would not listen.
+    if will(Id::Tls, &plan)
+        && let Some(step) = plan
+            .steps
+            .iter_mut()
+            .find(|s| s.id == Id::Daemon && !s.to_do)
+    {
+        step.to_do = true;
+        step.is = "runs; restarts for its listener, and your instances with it".to_owned();
+    }
+    if wish.pair.is_none() && !wish.without.contains(&Id::Tls) && listener::may_be(look) {
+        plan.notes.push("No keychain answers here, so that the engine gets no listener of its own: Berth reaches it by a program that it starts there for each connection".to_owned());
     }
     if let Some(build) = Some(look.build).filter(|b| *b < 20348 && *b >= FIRST_BUILD) {
         plan.notes.push(format!(
@@ -352,7 +385,7 @@ fn refusals(look: &Look) -> Vec<(String, String)> {
             r"Set `DisabledComponents` under `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters` to something else than 255, and restart",
         );
     }
-    if let Err(e) = daemon_wish(look) {
+    if let Err(e) = daemon_wish(look, &Wish::default()) {
         no(
             e.causes()
                 .first()
@@ -473,9 +506,14 @@ fn step(id: Id, look: &Look, wish: &Wish, restart: Option<&'static str>) -> Opti
             ),
             (None, None) => ("none".to_owned(), true),
         },
+        Id::Tls => listener::step(look, wish)?,
         Id::Daemon => {
-            let changes = matches!(daemon_wish(look), Ok(Some(_)));
+            let changes = matches!(daemon_wish(look, wish), Ok(Some(_)));
             match (&look.engine.answers, changes) {
+                (Some(_), false) if look.tls.fresh => (
+                    "runs, and has not read its certificates yet".to_owned(),
+                    true,
+                ),
                 (Some(_), false) => ("runs".to_owned(), false),
                 (Some(_), true) => ("runs, with other settings".to_owned(), true),
                 (None, _) => (
@@ -555,6 +593,12 @@ fn words(id: Id) -> (&'static str, &'static str, &'static str, u32) {
             "The program that makes and runs containers; free, and without Docker Desktop",
             120,
         ),
+        Id::Tls => (
+            "A listener of the engine for this computer alone",
+            "on 127.0.0.1:2376 of that machine, and it lets in only who has the certificate in your keychain",
+            "Berth reaches the engine there, inside SSH, faster than by a program for each connection. Nothing is opened to the network. Certificates end after five years; this renews them",
+            5,
+        ),
         Id::Daemon => (
             "The engine runs",
             "a service of Windows that starts by itself and gives SQL Server two minutes to end when Windows shuts down",
@@ -576,7 +620,7 @@ fn words(id: Id) -> (&'static str, &'static str, &'static str, u32) {
 #[must_use]
 pub fn undo(look: &Look) -> Vec<&'static str> {
     [
-        "daemon", "service", "engine", "feature", "sector", "firewall", "sshd", "key",
+        "daemon", "service", "tls", "engine", "feature", "sector", "firewall", "sshd", "key",
     ]
     .into_iter()
     .filter(|step| look.changes.iter().any(|c| c == step))

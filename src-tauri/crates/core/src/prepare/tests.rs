@@ -38,7 +38,7 @@ fn a_bare_machine_gets_everything_and_one_restart() {
         &bare(),
         &Wish {
             key: Some("ssh-ed25519 AAAA x".into()),
-            without: vec![],
+            ..Wish::default()
         },
     );
     assert_eq!(plan.refusals, []);
@@ -226,4 +226,175 @@ fn each_broken_state_has_a_name_of_its_own() {
     );
     look.daemon = Some(r#"{"hosts":["tcp://0.0.0.0:2376"],"tlsverify":true}"#.into());
     assert!(!names(&look).contains(&"engine-open"));
+}
+
+/// A prepared machine whose engine has no listener of its own yet.
+fn running() -> Look {
+    Look {
+        folder: Some(Owner {
+            owner: "BA".into(),
+            private: true,
+        }),
+        sshd: Some(Service {
+            status: "Running".into(),
+            start: "Automatic".into(),
+        }),
+        feature: Some("Enabled".into()),
+        engine: Engine {
+            ours: true,
+            dockerd: Some("dockerd.exe".into()),
+            answers: Some("29.7.2".into()),
+            installed: Some("29.7.2".into()),
+            ..Engine::default()
+        },
+        tls: Certificates {
+            folder: r"C:\ProgramData\Berth\tls".into(),
+            ..Certificates::default()
+        },
+        daemon: Some(r#"{"shutdown-timeout":120}"#.into()),
+        network: Network {
+            hns: Some(Service::default()),
+            vmcompute: Some(Service::default()),
+            nat: Some(true),
+            ..Network::default()
+        },
+        firewall: Some(Rule {
+            enabled: "True".into(),
+            profile: "Any".into(),
+            ..Rule::default()
+        }),
+        ..bare()
+    }
+}
+
+fn keeping(pair: Option<Pair>) -> Wish {
+    Wish {
+        pair,
+        ..Wish::default()
+    }
+}
+
+/// What this machine made, and the host has.
+fn made(look: &mut Look, private: bool) -> Wish {
+    look.tls.ca = Some("A".into());
+    look.tls.cert = Some("B".into());
+    look.tls.private = private;
+    keeping(Some(Pair {
+        ca: Some("A".into()),
+        server: Some("B".into()),
+        ending: None,
+    }))
+}
+
+#[test]
+fn an_engine_gets_a_listener_and_its_restart_is_announced() {
+    let plan_of = plan(&running(), &keeping(Some(Pair::default())));
+    assert_eq!(
+        to_do(&plan_of),
+        ["tls", "daemon"],
+        "the restart is in the plan"
+    );
+    let mut look = running();
+    let wish = made(&mut look, true);
+    look.tls.fresh = true;
+    assert_eq!(to_do(&plan(&look, &wish)), ["daemon"]);
+    look.daemon = merged(look.daemon.as_deref(), false, Some(&look.tls.folder)).unwrap();
+    assert_eq!(
+        to_do(&plan(&look, &wish)),
+        ["daemon"],
+        "settings that were written are not read yet"
+    );
+    look.tls.fresh = false;
+    assert!(plan(&look, &wish).is_done() && is_ready(&look, &wish));
+}
+
+#[test]
+fn without_a_keychain_nothing_is_made_that_could_not_be_used() {
+    let plan = plan(&running(), &keeping(None));
+    assert!(plan.is_done(), "{plan:?}");
+    assert!(plan.notes.iter().any(|n| n.contains("No keychain")));
+}
+
+#[test]
+fn who_says_where_the_engine_listens_is_not_overruled() {
+    let none = keeping(Some(Pair::default()));
+    let mut theirs = running();
+    theirs.daemon = Some(r#"{"hosts":["npipe://"],"shutdown-timeout":120}"#.into());
+    assert!(plan(&theirs, &none).is_done(), "in the settings");
+    let mut flag = running();
+    flag.engine.path = Some(r#""C:\docker\dockerd.exe" --run-service -H npipe://"#.into());
+    assert!(
+        plan(&flag, &none).is_done(),
+        "on the command line: both would keep dockerd from starting"
+    );
+    let mut found = running();
+    found.engine.ours = false;
+    assert!(plan(&found, &none).is_done(), "an engine of somebody else");
+}
+
+#[test]
+fn certificates_that_end_or_are_anothers_are_told_by_name() {
+    let mut look = running();
+    let mut ours = made(&mut look, true);
+    look.daemon = merged(look.daemon.as_deref(), false, Some(&look.tls.folder)).unwrap();
+    let names = |look: &Look, wish: &Wish| -> Vec<(&'static str, bool)> {
+        (ills(look, wish).iter())
+            .filter(|ill| ill.id.starts_with("tls"))
+            .map(|ill| (ill.id, ill.by_prepare))
+            .collect()
+    };
+    assert_eq!(names(&look, &ours), []);
+    if let Some(pair) = &mut ours.pair {
+        pair.ending = Some("2026-12-01".into());
+    }
+    assert_eq!(names(&look, &ours), [("tls-ending", true)]);
+    let other = keeping(Some(Pair::default()));
+    assert_eq!(names(&look, &other), [("tls-foreign", false)]);
+    assert!(
+        plan(&look, &other).is_done(),
+        "another computer's way is not taken away unasked"
+    );
+    let asked = Wish {
+        renew: true,
+        ..other.clone()
+    };
+    assert_eq!(to_do(&plan(&look, &asked)), ["tls", "daemon"]);
+    look.tls.ca = None;
+    assert_eq!(
+        names(&look, &other),
+        [("tls-missing", true), ("tls", true)],
+        "settings that name what is not there"
+    );
+    let mut open = running();
+    let wish = made(&mut open, false);
+    assert_eq!(
+        to_do(&plan(&open, &wish))[..1],
+        ["tls"],
+        "a key that others may read"
+    );
+}
+
+#[test]
+fn taking_back_leaves_no_word_of_what_is_gone() {
+    let mut look = running();
+    look.changes = ["daemon", "engine", "service", "tls"]
+        .map(str::to_owned)
+        .into();
+    assert_eq!(
+        undo(&look),
+        ["daemon", "service", "tls", "engine", "folder"],
+        "the certificates go when nothing uses them any more"
+    );
+    assert_eq!(want_back(&look)["daemon"], Value::Null);
+    let folder = look.tls.folder.clone();
+    let mut all: Value =
+        serde_json::from_str(&merged(None, false, Some(&folder)).unwrap().unwrap()).unwrap();
+    all["mine"] = serde_json::json!(1);
+    look.daemon = Some(all.to_string());
+    let back = want_back(&look);
+    let text: Value = serde_json::from_str(back["daemon"]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        text,
+        serde_json::json!({"mine": 1, "shutdown-timeout": 120})
+    );
 }

@@ -6,7 +6,9 @@
 //! The key's file stays where it is and is read again for each link: a copy in another place would be a second secret
 //! to lose, and a certificate that is renewed in place keeps working.
 
+mod authority;
 mod files;
+mod inside;
 mod words;
 
 use std::{
@@ -44,6 +46,9 @@ use crate::{
     tcp::{self, Wanted},
     wire::{FirstWords, Wire},
 };
+
+pub use authority::Certificates;
+pub use inside::TlsInside;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);

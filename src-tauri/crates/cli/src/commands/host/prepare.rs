@@ -8,23 +8,27 @@ use crate::{
     session::{Session, can_ask, confirm, json, ssh_agent},
 };
 
-fn request(name: &str, without: Vec<String>) -> dto::HostPrepare {
+pub(super) fn request(
+    name: &str,
+    without: Vec<String>,
+    new_certificates: bool,
+) -> dto::HostPrepare {
     dto::HostPrepare {
         name: name.to_owned(),
         without,
+        new_certificates,
         ssh_agent: ssh_agent(),
     }
 }
 
 pub(super) async fn prepare(
     session: &Session,
-    name: String,
-    without: Vec<String>,
+    request: dto::HostPrepare,
     only_plan: bool,
     yes: bool,
     as_json: bool,
 ) -> Result<u8> {
-    let request = request(&name, without);
+    let name = request.name.clone();
     let plan = session.call::<table::HostPlan>(&request).await?.body;
     if as_json {
         out(json(&plan)?);
@@ -108,7 +112,7 @@ pub(super) async fn doctor(
     as_json: bool,
 ) -> Result<u8> {
     let found = session
-        .call::<table::HostDoctor>(&request(&name, Vec::new()))
+        .call::<table::HostDoctor>(&request(&name, Vec::new(), false))
         .await?
         .body;
     if as_json {
@@ -123,7 +127,8 @@ pub(super) async fn doctor(
         }
     }
     if repair && found.ills.iter().any(|ill| ill.by_prepare) {
-        return Box::pin(prepare(session, name, Vec::new(), false, false, as_json)).await;
+        let request = request(&name, Vec::new(), false);
+        return Box::pin(prepare(session, request, false, false, as_json)).await;
     }
     Ok(u8::from(!found.ills.is_empty()))
 }
@@ -137,7 +142,7 @@ pub(super) async fn unprepare(session: &Session, name: String, yes: bool) -> Res
             .hint("Say `--yes` to agree beforehand"));
     }
     let outcome = session
-        .operate::<table::HostUnprepare>(&request(&name, Vec::new()))
+        .operate::<table::HostUnprepare>(&request(&name, Vec::new(), false))
         .await?;
     for note in &outcome.notes {
         render::note(note);

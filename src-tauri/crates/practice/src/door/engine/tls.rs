@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use berth_core::{Error, Result};
+use berth_core::{ByteStream, Error, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 use rustls::{
     RootCertStore, ServerConfig,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
@@ -28,6 +28,7 @@ use crate::machine::{
     fault::Fault,
     state::{make_folder, write_private},
     volume::blocking,
+    windows::EngineTls,
 };
 
 /// The folder of the certificates in the machine's.
@@ -129,24 +130,53 @@ fn config(dir: &Path, expired: bool) -> Result<ServerConfig> {
         Ok((key, certificate, ca))
     };
     let (key, certificate, ca) = made().map_err(|e| wrong(e.to_string()))?;
+    server(
+        ca.der().clone(),
+        certificate.der().clone(),
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+    )
+    .map_err(|e| wrong(e.to_string()))
+}
+
+/// A server that lets in whoever has a certificate of this authority, and nobody else.
+fn server(
+    ca: CertificateDer<'static>,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> std::result::Result<ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(ca.der().clone())
-        .map_err(|e| wrong(e.to_string()))?;
+    roots.add(ca)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|e| wrong(e.to_string()))?;
-    ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| wrong(e.to_string()))?
+            .build()?;
+    Ok(ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients)
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        )
-        .map_err(|e| wrong(e.to_string()))
+        .with_single_cert(vec![certificate], key)?)
+}
+
+/// One connection to the listener on the machine's own loopback, as SSH forwards it: with the certificates that the
+/// engine read when it started.
+pub(crate) async fn inside(model: Arc<Model>, with: EngineTls, stream: Box<dyn ByteStream>) {
+    let config = || -> std::result::Result<_, Box<dyn std::error::Error + Send + Sync>> {
+        let pem = |text: &str| CertificateDer::from_pem_slice(text.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(with.key.as_bytes())?;
+        server(pem(&with.ca)?, pem(&with.cert)?, key)
+    };
+    let config = match config() {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::warn!(%error, "the practice engine cannot use its certificates");
+            return;
+        }
+    };
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => serve_engine(model, Box::new(stream)).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS with a client of the engine"),
+        Err(_) => tracing::debug!("a client of the engine did not finish its handshake"),
+    }
 }
 
 /// The door: an acceptor, and the folder with what a client needs.
@@ -216,5 +246,93 @@ pub(crate) async fn serve(model: Arc<Model>, acceptor: TlsAcceptor, listener: Tc
             }
             drop(place);
         });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use rcgen::Certificate;
+    use rustls::{ClientConfig, pki_types::ServerName};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::machine::Machine;
+
+    struct Authority(Issuer<'static, KeyPair>);
+
+    impl Authority {
+        fn new() -> Self {
+            Self(Issuer::new(
+                authority().unwrap(),
+                KeyPair::generate().unwrap(),
+            ))
+        }
+
+        fn ca(&self) -> Certificate {
+            authority().unwrap().self_signed(self.0.key()).unwrap()
+        }
+
+        fn leaf(&self, purpose: ExtendedKeyUsagePurpose) -> (Certificate, KeyPair) {
+            let key = KeyPair::generate().unwrap();
+            let leaf = leaf(&["127.0.0.1"], purpose, 4000).unwrap();
+            (leaf.signed_by(&key, &self.0).unwrap(), key)
+        }
+    }
+
+    /// What the engine's listener answers to who comes with this certificate.
+    async fn asked(model: &Arc<Model>, engine: &Authority, client: Option<&Authority>) -> String {
+        let (server, key) = engine.leaf(ExtendedKeyUsagePurpose::ServerAuth);
+        let with = EngineTls {
+            ca: engine.ca().pem(),
+            cert: server.pem(),
+            key: key.serialize_pem(),
+        };
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let door = tokio::spawn(inside(Arc::clone(model), with, Box::new(far)));
+        let mut roots = RootCertStore::empty();
+        roots.add(engine.ca().der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match client {
+            None => config.with_no_client_auth(),
+            Some(authority) => {
+                let (client, key) = authority.leaf(ExtendedKeyUsagePurpose::ClientAuth);
+                let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+                config
+                    .with_client_auth_cert(vec![client.der().clone()], key)
+                    .unwrap()
+            }
+        };
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut said = Vec::new();
+        if let Ok(mut stream) = TlsConnector::from(Arc::new(config))
+            .connect(name, near)
+            .await
+        {
+            let ask = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(ask).await;
+            let _ = stream.read_to_end(&mut said).await;
+        }
+        door.await.unwrap();
+        String::from_utf8(said).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_listener_on_loopback_lets_in_its_own_client_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Model::boot(folder.path(), Machine::Ready, Vec::new())
+            .await
+            .unwrap();
+        let (ours, other) = (Authority::new(), Authority::new());
+        let said = asked(&model, &ours, Some(&ours)).await;
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        assert_eq!(asked(&model, &ours, None).await, "", "nobody's certificate");
+        assert_eq!(asked(&model, &ours, Some(&other)).await, "", "another's");
+        model.shut_down().await;
     }
 }

@@ -42,34 +42,37 @@ pub fn answer(model: &Arc<Model>, script: &str, input: &[u8]) -> Option<(String,
 fn probe(model: &Model) -> Value {
     let facts = model.facts();
     let time = |t: chrono::DateTime<Utc>| t.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let running = json!({ "status": "Running", "start": "Automatic" });
     let engine_up = model.engine_up(false);
-    let (there, service) = model
-        .windows()
-        .read(|w| (w.engine.is_some(), w.services.contains_key("docker")));
+    let world = model.windows().read(Clone::clone);
+    let service = |name: &str, stopped: bool| {
+        world.services.get(name).map_or(Value::Null, |s| {
+            let status = if stopped { "Stopped" } else { &s.status };
+            json!({ "status": status, "start": s.start })
+        })
+    };
     json!({
         "v": 1,
-        "product": facts.product,
-        "build": facts.build,
-        "ubr": facts.revision,
-        "installationType": "Server",
-        "arch": "AMD64",
+        "product": world.product,
+        "build": world.build,
+        "ubr": world.ubr,
+        "installationType": world.installation_type,
+        "arch": world.arch,
         "boot": time(model.booted()),
         "now": time(model.now()),
-        "ramMB": facts.memory_mb,
+        "ramMB": world.ram_mb,
         "freeRamMB": facts.free_memory_mb,
         "cpus": facts.cpus,
-        "disks": [{ "drive": "C:", "fs": "NTFS", "sizeMB": facts.disk_mb, "freeMB": facts.free_disk_mb }],
-        "admin": true,
-        "user": format!("{}\\administrator", facts.computer.to_lowercase()),
+        "disks": [{ "drive": "C:", "fs": world.fs, "sizeMB": facts.disk_mb, "freeMB": world.free_mb }],
+        "admin": world.admin,
+        "user": world.user,
         "services": {
-            "docker": if engine_up { running.clone() } else if service { json!({ "status": "Stopped", "start": "Automatic" }) } else { Value::Null },
-            "sshd": running,
+            "docker": service("docker", !engine_up),
+            "sshd": service("sshd", false),
         },
-        "dockerd": there.then_some("C:\\Program Files\\docker\\dockerd.exe"),
+        "dockerd": world.engine.map(|_| "C:\\Program Files\\docker\\dockerd.exe"),
         "defaultShell": model.faults().has(Fault::PowerShell)
             .then_some("C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe"),
-        "ps": "5.1.20348.4294",
-        "languageMode": "FullLanguage",
+        "ps": world.ps,
+        "languageMode": world.language_mode,
     })
 }

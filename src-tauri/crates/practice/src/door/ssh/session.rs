@@ -203,8 +203,13 @@ impl Handler for Connection {
             && model
                 .windows()
                 .read(crate::machine::windows::World::listens);
+        let certificates = (here && port == 2376 && model.engine_up(false))
+            .then(|| model.windows().read(|w| w.engine_tls.clone()))
+            .flatten();
         let inside = if engine_port && model.engine_up(false) {
             tokio::spawn(engine::serve(model, Box::new(far)))
+        } else if let Some(certificates) = certificates {
+            tokio::spawn(engine::tls::inside(model, certificates, Box::new(far)))
         } else if here && port == 22 {
             // The machine's own sshd, as `ssh -J` reaches it.
             tokio::spawn(super::answer(

@@ -92,6 +92,17 @@ pub struct World {
     pub task: Option<Task>,
     /// The engine's latest errors in Windows' log.
     pub engine_said: Vec<String>,
+    /// The certificates that the engine read when it started, where it listens with some.
+    pub engine_tls: Option<EngineTls>,
+}
+
+/// What the engine's listener shows, and whom it lets in. PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct EngineTls {
+    pub ca: String,
+    pub cert: String,
+    pub key: String,
 }
 
 impl Default for World {
@@ -140,6 +151,7 @@ impl World {
             engine: None,
             task: None,
             engine_said: Vec::new(),
+            engine_tls: None,
         }
     }
 
@@ -192,6 +204,28 @@ impl World {
                 .is_some_and(|text| text.contains("tcp://127.0.0.1:2375"))
     }
 
+    /// What the engine reads when it starts: where it listens, and with which certificates.
+    pub fn engine_loaded(&mut self) {
+        let settings = (self.files.get(script::DAEMON))
+            .and_then(|text| serde_json::from_str::<Value>(text).ok())
+            .unwrap_or_default();
+        let listens = (settings.get("hosts").and_then(Value::as_array))
+            .is_some_and(|all| all.iter().any(|host| host == "tcp://127.0.0.1:2376"));
+        let file = |name: &str| {
+            let path = settings.get(name).and_then(Value::as_str)?;
+            self.files.get(path).cloned()
+        };
+        self.engine_tls = (listens && settings.get("tlsverify") == Some(&Value::Bool(true)))
+            .then(|| {
+                Some(EngineTls {
+                    ca: file("tlscacert")?,
+                    cert: file("tlscert")?,
+                    key: file("tlskey")?,
+                })
+            })
+            .flatten();
+    }
+
     /// What Windows does while it starts.
     pub fn restarted(&mut self, now: DateTime<Utc>) {
         self.away = None;
@@ -214,6 +248,7 @@ impl World {
         if let Some(task) = &mut self.task {
             task.began = now;
         }
+        self.engine_loaded();
     }
 }
 

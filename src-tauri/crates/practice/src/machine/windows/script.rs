@@ -24,6 +24,9 @@ pub const DAEMON: &str = r"C:\ProgramData\docker\config\daemon.json";
 pub const KEYS: &str = r"C:\ProgramData\ssh\administrators_authorized_keys";
 /// The SSH server's settings.
 pub const SSHD: &str = r"C:\ProgramData\ssh\sshd_config";
+/// The certificates of the engine's own listener.
+pub const TLS: &str = r"C:\ProgramData\Berth\tls";
+const FRESH: &str = r"C:\ProgramData\Berth\tls\fresh.txt";
 const DOCKERD: &str = r"C:\Program Files\docker\dockerd.exe";
 
 /// Runs it once.
@@ -64,7 +67,7 @@ pub fn run(
             Ok(json!({ "restarting": true }))
         }
         "undo" => {
-            undo(world, step);
+            undo(world, step, given);
             Ok(json!({ "undone": step }))
         }
         other => Err(format!("There is nothing to do called {other}")),
@@ -163,6 +166,13 @@ fn look(world: &World, given: &Value) -> Value {
             "installed": world.files.get(INSTALLED),
             "said": if !runs && world.services.contains_key("docker") { world.engine_said.clone() } else { Vec::new() },
         },
+        "tls": {
+            "folder": TLS,
+            "ca": world.files.get(&tls("ca.pem")),
+            "cert": world.files.get(&tls("cert.pem")),
+            "private": world.private.iter().any(|p| p == TLS),
+            "fresh": world.files.contains_key(FRESH),
+        },
         "daemon": daemon.map(|d| d.trim_start_matches('\u{feff}')),
         "daemonMark": daemon.is_some_and(|d| d.starts_with('\u{feff}')),
         "network": {
@@ -175,6 +185,12 @@ fn look(world: &World, given: &Value) -> Value {
         "work": file_json(world, STATE),
         "task": task(world),
     })
+}
+
+/// A file of the certificates.
+#[must_use]
+pub fn tls(name: &str) -> String {
+    format!(r"{TLS}\{name}")
 }
 
 fn apply(world: &mut World, step: &str, given: &Value, faults: &Faults) -> Result<(), String> {
@@ -264,6 +280,20 @@ fn apply(world: &mut World, step: &str, given: &Value, faults: &Faults) -> Resul
             world.engine = Some(version.clone());
             world.files.insert(INSTALLED.into(), version);
         }
+        "tls" => {
+            before(world, "tls", json!({ "made": true }));
+            private(world, TLS);
+            world.files.insert(FRESH.into(), String::new());
+            for name in ["key", "cert", "ca"] {
+                let text = given
+                    .pointer(&format!("/want/tls/{name}"))
+                    .and_then(Value::as_str);
+                let text = text
+                    .ok_or("Cannot bind argument to parameter 'Text'")?
+                    .to_owned();
+                world.files.insert(tls(&format!("{name}.pem")), text);
+            }
+        }
         "daemon" => daemon(world, given, faults)?,
         "network" => {
             if faults.has(Fault::NoNetwork) {
@@ -295,11 +325,19 @@ fn daemon(world: &mut World, given: &Value, faults: &Faults) -> Result<(), Strin
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned();
-        before(
-            world,
-            "daemon",
-            json!({ "text": want.get("was"), "wrote": text }),
-        );
+        let mut all = changes(world);
+        let earlier = all
+            .get("daemon")
+            .filter(|d| d.get("wrote").and_then(Value::as_str) == is);
+        let was = earlier.map_or(want.get("was"), |d| d.get("text")).cloned();
+        if earlier.is_some() {
+            all.insert("daemon".into(), json!({ "text": was, "wrote": text }));
+            world
+                .files
+                .insert(CHANGES.into(), Value::Object(all).to_string());
+        } else {
+            before(world, "daemon", json!({ "text": was, "wrote": text }));
+        }
         world.files.insert(DAEMON.into(), text);
     }
     if !world.services.contains_key("docker") {
@@ -322,16 +360,18 @@ fn daemon(world: &mut World, given: &Value, faults: &Faults) -> Result<(), Strin
     if let Some(docker) = world.services.get_mut("docker") {
         docker.status = "Running".into();
     }
+    world.engine_loaded();
+    world.files.remove(FRESH);
     world.nat = !faults.has(Fault::NoNetwork);
     Ok(())
 }
 
-fn undo(world: &mut World, step: &str) {
+fn undo(world: &mut World, step: &str, given: &Value) {
     let mut all = changes(world);
     let Some(was) = all.get(step).cloned() else {
         if step == "folder" {
             world.files.retain(|path, _| !path.starts_with(FOLDER));
-            world.private.retain(|p| p != FOLDER);
+            world.private.retain(|p| !p.starts_with(FOLDER));
         }
         return;
     };
@@ -380,7 +420,15 @@ fn undo(world: &mut World, step: &str) {
                         world.files.insert(DAEMON.into(), text);
                     }
                 }
+                world.engine_loaded();
+            } else if let Some(text) = given.pointer("/want/daemon/text").and_then(Value::as_str) {
+                world.files.insert(DAEMON.into(), text.to_owned());
+                world.engine_loaded();
             }
+        }
+        "tls" => {
+            world.files.retain(|path, _| !path.starts_with(TLS));
+            world.private.retain(|p| p != TLS);
         }
         "engine" => world.engine = None,
         _ => return,
