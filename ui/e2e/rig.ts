@@ -103,5 +103,8 @@ export async function create(page: Page, options: { name?: string; database?: st
   if (options.name) await sheet.getByLabel("Name", { exact: true }).fill(options.name);
   if (options.database) await sheet.getByLabel("Database", { exact: true }).fill(options.database);
   await sheet.getByRole("button", { name: "Create" }).click();
+  await sheet.waitFor({ state: "detached" });
+  // The string of another instance may still be there.
+  if (options.name) await page.getByRole("heading", { name: options.name, exact: true }).waitFor({ timeout: 45_000 });
   await page.getByRole("region", { name: "Connection string" }).waitFor({ timeout: 45_000 });
 }
