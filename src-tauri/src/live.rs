@@ -102,8 +102,8 @@ pub(crate) fn act(app: &AppHandle, action: tray::Action, full: String) {
             Ok(Some(said)) => notify(&app, &full, &said),
             Ok(None) => {}
             Err(e) => {
-                let hint = e.what_to_do().map(|h| format!("\n{h}")).unwrap_or_default();
-                notify(&app, &full, &format!("{e}{hint}"));
+                // What to do is said in the command's terms, and shown with buttons in the window.
+                notify(&app, &full, &e.to_string().replace('`', ""));
             }
         }
     });

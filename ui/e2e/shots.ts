@@ -20,6 +20,7 @@ test("pictures", { timeout: 300_000 }, async () => {
       for (const colorScheme of ["light", "dark"] as const) {
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         await page.mouse.move(1150, 718);
+        await page.evaluate(() => document.querySelectorAll("main .content").forEach((part) => (part.scrollTop = 0)));
         await page.waitForTimeout(120);
         await page.screenshot({ path: join(folder, `${name}-${colorScheme}.png`) });
       }
@@ -140,6 +141,12 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("dialog").getByRole("button", { name: "Build" }).click();
     await page.getByRole("list", { name: "SQL Server images" }).getByText("2022-express").waitFor({ timeout: 60_000 });
     await shot("host-images");
+    await bare.end();
+    await page.getByRole("navigation").getByText("seen", { exact: false }).waitFor({ timeout: 60_000 });
+    await shot("host-lost");
+    await page.getByRole("button", { name: "Check now" }).click();
+    await page.getByRole("alert").first().waitFor({ timeout: 60_000 });
+    await shot("host-unreachable");
     await page.getByRole("navigation").getByRole("button", { name: /Practice host/ }).click();
     await page.getByRole("option", { name: /billing-2019/ }).click();
     await page.getByRole("button", { name: "Start", exact: true }).waitFor();
@@ -152,6 +159,12 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByRole("button", { name: "Create" }).click();
     await page.getByRole("button", { name: "Try again" }).waitFor();
     await shot("failed");
+    await page.setViewportSize({ width: 820, height: 560 });
+    await page.getByRole("option", { name: /orders-dev/ }).click();
+    await shot("small");
+    await page.setViewportSize({ width: 1152, height: 720 });
+    await page.emulateMedia({ contrast: "more" });
+    await shot("contrast");
     console.log(page.problems.length === 0 ? "no problems" : page.problems.join("\n"));
   } finally {
     await bare.stop();

@@ -38,6 +38,7 @@ export const words = {
     facts: "What is there",
     findings: "What is missing",
     nothingMissing: "Nothing is missing.",
+    worthKnowing: "Worth knowing",
     way: "Ways tried to the engine",
     address: "Address",
     signIn: "Signs in by",
@@ -185,6 +186,7 @@ export const words = {
     title: (name: string) => `Prepare ${name}`,
     notYet: "This machine runs no containers yet. Berth can make it a container host: it shows what it would do first.",
     bare: "no container host yet",
+    bareShort: "to be prepared",
     looking: "Looking at the machine. Nothing is changed…",
     is: (machine: string) => `It is ${machine}.`,
     steps: "What Berth will do",
@@ -312,7 +314,8 @@ export const words = {
     detailsCopied: "Details copied",
     log: "Log",
     note: "You can go on working: this goes on by itself.",
-    doneIn: (age: string) => `Done in ${age}`,
+    doneIn: (age: string) => `done in ${age}`,
+    steps: "Steps",
     cancelledTitle: "Cancelled",
     cancelledText: "What had been made was taken away again.",
     raw: "Details",
@@ -451,21 +454,22 @@ export const words = {
     practiceText: "A practice host inside Berth: create an instance, connect, break things. Nothing to install, nothing to pay.",
     practiceButton: "Start practising",
     own: "I have a machine",
-    ownText: "Windows Server or Linux that answers SSH, or Docker on this Mac.",
+    ownText: "Windows Server or Linux that answers SSH, or Docker on this Mac. Berth prepares it if needed.",
     ownButton: "Add my host",
     cloud: "I need a machine",
     cloudText: "The smallest cloud machine that does, what to paste there, and then Add host: a page to read.",
     cloudButton: "Show me how",
+    known: "Known to SSH and Docker:",
   },
 
   guide: {
     title: "A machine for SQL Server",
-    intro: "Any Windows Server 2022 or 2025, or any Linux with Docker, that you can reach over SSH. In a cloud of your choice:",
+    intro: "Any Windows Server 2022 or 2025, or any Linux, that you can reach over SSH. In a cloud of your choice:",
     steps: [
-      ["Make the machine", "Windows Server 2022 or 2025 with containers, 2 processors and 8 GB of memory; or Debian or Ubuntu with 2 processors and 4 GB. Allow incoming TCP 22 from your own address only."],
+      ["Make the machine", "Windows Server 2022 or 2025, 2 processors and 8 GB of memory; or Debian or Ubuntu with 2 processors and 4 GB. Allow incoming TCP 22 from your own address only."],
       ["Let it answer SSH", "On Windows, in an administrator’s PowerShell:"],
-      ["Give it a container engine", "Windows: Docker Engine as a service. Linux: your distribution’s docker package, and your user in the group docker."],
-      ["Add it here", "Berth shows its host key, looks at what is there, and says what is missing."],
+      ["Give it a container engine", "On Windows nothing is to be done: Berth prepares the machine once it is added. On Linux, Docker’s package, with your user in its group:"],
+      ["Add it here", "Berth shows its host key, looks at what is there, and puts right what is missing."],
     ] as const,
     script: "Add-WindowsCapability -Online -Name OpenSSH.Server~~~~0.0.1.0\nSet-Service sshd -StartupType Automatic\nStart-Service sshd",
     linux: "sudo apt install docker.io && sudo usermod -aG docker $USER",
@@ -487,6 +491,14 @@ export const words = {
     login: "Strings work after login, with nothing opened:",
     keychain: (kind: string) => (kind === "keychain" ? "Passwords are in the keychain." : `Passwords are in: ${kind}.`),
     done: "Done",
+  },
+
+  /** What a command's options are called in the window, where no field has the name. */
+  places: {
+    quit: "Quit and Close Connections",
+    keep: "Keep when removed",
+    deleteData: "Delete its data too",
+    accept: "I accept the licence terms",
   },
 
   palette: {

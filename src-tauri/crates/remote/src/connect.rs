@@ -145,7 +145,7 @@ async fn through(jump: &Profile, to: &Address) -> Result<Box<dyn ByteStream>> {
         match (fingerprint, name) {
             // A fingerprint alone is meant for the host itself.
             (Some(fingerprint), Some(name)) if e.code() == Code::HostKeyUnknown => e.hint(format!(
-                "Compare it with what the jump host's owner says, then add `--trust-host-key '{name}={fingerprint}'`"
+                "Compare it with what the jump host's owner says, then trust it with `--trust-host-key '{name}={fingerprint}'`"
             )),
             _ if e.code() == Code::SignInRefused => e.hint(
                 "A jump host is signed in to by key or by the SSH agent: its `IdentityFile` in `~/.ssh/config`, or `ssh-add`",

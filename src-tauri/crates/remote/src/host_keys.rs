@@ -337,7 +337,7 @@ fn verdict(records: &[Record], name: &str, offered: &PublicKey, keys: &HostKeys)
                     .detail("strict", "yes");
             }
             Err(error
-                .hint(format!("Compare it with what the host's owner says, then add `--trust-host-key {fingerprint}`"))
+                .hint(format!("Compare it with what the host's owner says, then trust it with `--trust-host-key {fingerprint}`"))
                 .detail("fingerprint", fingerprint)
                 .detail("algorithm", algorithm)
                 .detail("host", name))

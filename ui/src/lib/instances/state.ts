@@ -22,7 +22,14 @@ export function stateOf(instance: InstanceView | undefined, operation: Operation
   return { word: words.state[instance.state] ?? instance.state, tone: tones[instance.state] ?? "off" };
 }
 
+/** Whether Berth could prepare it: Windows behind SSH, or nobody knows yet. */
+export const preparable = (host: HostLive) => host.host.address.startsWith("ssh:") && host.host.os !== "linux";
+
+/** A machine that is reached and has no container engine yet. */
+export const bareHost = (host: HostLive) => preparable(host) && host.host.warning !== null && host.host.warning !== undefined;
+
 export function hostTone(host: HostLive): Tone {
+  if (bareHost(host)) return "off";
   const tones: Record<string, Tone> = { connected: "good", connecting: "busy", unreachable: "bad" };
   return tones[host.state] ?? "off";
 }
