@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Change, HostLive } from "../src/lib/backend/bindings";
+import type { HostLive } from "../src/lib/backend/bindings";
 import { axe } from "./axe";
+import { lab, play } from "./played";
 import { Rig } from "./rig";
 
-/** The page is the real one; the host with a SQL Server that Berth did not make is played. */
 let rig: Rig;
 beforeAll(async () => {
   rig = await Rig.start();
@@ -12,49 +12,24 @@ afterAll(async () => {
   await rig.stop();
 });
 
-interface Frame {
-  t: string;
-  id: number;
-  command: string;
-  body: Record<string, unknown>;
-  secrets: Record<string, string>;
-}
-
 it("what Berth did not make is shown with its host, and adopted with its password beside the request", async () => {
   const page = await rig.page();
   const now = new Date().toISOString();
-  const host = {
-    host: { name: "lab", address: "ssh://ada@lab", os: "linux", route: null, is_default: true, is_practice: false, sign_in: "agent", host_key: null, reached: null, notes: [], reach: "connected" },
-    state: "connected",
-    since: now,
-    seen_at: now,
-    retry_at: null,
-    error: null,
-    found: [{ host: "lab", container: "c0ffee", name: "legacy-sql", image: "mcr.microsoft.com/mssql/server:2019-latest", state: "running" }],
-  } as unknown as HostLive;
+  const host = lab({ found: [{ host: "lab", container: "c0ffee", name: "legacy-sql", image: "mcr.microsoft.com/mssql/server:2019-latest", state: "running" }] } as unknown as Partial<HostLive>);
   const instance = { id: "i1", name: "legacy-sql", host: "lab", version: "2019", edition: "developer", state: "running", endpoint_host: "127.0.0.1", port: 14330, endpoint_open: true, data: "keep", login: "sa", memory: 2 ** 31, image: "i", container: "c0ffee", owner: "", created_at: now, seen_at: now, fresh: true, practice: false, credentials: true, unfinished: false, adopted: true };
-  const asked: Frame[] = [];
-  await page.routeWebSocket(/\/socket$/, (socket) => {
-    let watch = 0;
-    const say = (id: number, body: unknown) => socket.send(JSON.stringify({ t: "item", id, body }));
-    const done = (id: number, body: unknown) => socket.send(JSON.stringify({ t: "done", id, body }));
-    socket.onMessage((text) => {
-      if (!String(text).startsWith("{")) return;
-      const frame = JSON.parse(String(text)) as Frame;
-      if (frame.t !== "call") return;
-      asked.push(frame);
-      if (frame.command === "berth.watch") {
-        watch = frame.id;
-        say(watch, { kind: "snapshot", hosts: [host], instances: [], operations: [] } as unknown as Change);
-      } else if (frame.command === "instance.adopt") done(frame.id, { operation: "o1" });
-      else if (frame.command === "operation.watch") {
-        say(watch, { kind: "instances", instances: [instance] });
-        done(frame.id, { instance, notes: [], changed: true });
-      } else if (frame.command === "data.list") done(frame.id, { data: [], unreached: [] });
-      else if (/^connection\.(formats|carriers|tools)$/.test(frame.command)) done(frame.id, []);
-    });
+  let watch = 0;
+  const asked = await play(page, [host], (frame, say) => {
+    if (frame.command === "berth.watch") {
+      watch = frame.id;
+      return false;
+    }
+    if (frame.command === "instance.adopt") say("done", frame.id, { operation: "o1" });
+    else if (frame.command === "operation.watch") {
+      say("item", watch, { kind: "instances", instances: [instance] });
+      say("done", frame.id, { instance, notes: [], changed: true });
+    } else return false;
+    return true;
   });
-  await page.reload();
   await page.getByRole("navigation").getByRole("button", { name: /^lab/ }).click();
   await page.getByRole("list", { name: "SQL Servers that Berth did not make" }).getByText("legacy-sql").waitFor();
   expect(await axe(page)).toEqual([]);

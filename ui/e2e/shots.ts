@@ -124,7 +124,7 @@ test("pictures", { timeout: 300_000 }, async () => {
     await page.getByText("This machine runs no containers yet", { exact: false }).waitFor();
     await shot("host-bare");
     await page.getByRole("button", { name: "Prepare this machine…" }).click();
-    await page.getByRole("heading", { name: "Windows' Containers feature" }).waitFor();
+    await page.getByRole("heading", { name: "Windows’ Containers feature" }).waitFor();
     await shot("prepare");
     await page.getByRole("dialog").getByRole("button", { name: "Prepare", exact: true }).click();
     await page.getByRole("region", { name: "Progress" }).getByText("Containers feature").waitFor();
