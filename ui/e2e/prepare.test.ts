@@ -54,11 +54,12 @@ describe("a bare Windows machine", () => {
   it("becomes a container host, seen step by step across its restart", { timeout: 120_000 }, async () => {
     await page.getByRole("dialog").getByRole("button", { name: "Prepare", exact: true }).press("Enter");
     const progress = page.getByRole("region", { name: "Progress" });
-    await progress.getByText("Containers feature").waitFor();
+    await progress.getByText("Containers feature").waitFor({ state: "attached" });
     // What ended well takes one line, and keeps its steps.
     await progress.getByText(/done in/).waitFor({ timeout: 90_000 });
     await progress.getByRole("button", { name: "Steps" }).press("Enter");
     await progress.getByText("Reach the engine").waitFor();
+    await progress.getByText("Containers feature").waitFor();
     await page.getByRole("status").filter({ hasText: /^Connected/ }).waitFor({ timeout: 60_000 });
     await page.getByText("What is there").waitFor({ timeout: 30_000 });
     expect(await page.getByText("This machine runs no containers yet", { exact: false }).count()).toBe(0);
