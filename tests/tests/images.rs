@@ -8,7 +8,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    process::Stdio,
+    time::Duration,
+};
 
 use berth_tests::rig::{Dockerd, Home, PracticeHost, drivers, sql_image::OFFICIAL, wait_for};
 use serde_json::{Value, json};
@@ -568,4 +573,115 @@ fn a_build_that_hangs_in_dockers_builder_is_cancelled_with_its_container() {
         (dockerd.docker(&["ps", "-aq"]) == before).then_some(())
     });
     assert_eq!(dockerd.docker(&["images", "-q", "mine/sql"]), "");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut child = std::process::Command::new("sha256sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    let said = child.wait_with_output().unwrap().stdout;
+    format!("sha256:{}", String::from_utf8_lossy(&said[..64]))
+}
+
+/// A registry that has one image of one file, `mine/tiny:1`, for as long as the test lives.
+fn registry() -> u16 {
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(5);
+    header.set_mode(0o644);
+    layer
+        .append_data(&mut header, "hello", &b"hello"[..])
+        .unwrap();
+    let layer = layer.into_inner().unwrap();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": { "type": "layers", "diff_ids": [sha256(&layer)] },
+    })
+    .to_string()
+    .into_bytes();
+    let kind = |what: &str| format!("application/vnd.oci.image.{what}");
+    let about = |what: &str, bytes: &[u8]| json!({ "mediaType": kind(what), "digest": sha256(bytes), "size": bytes.len() });
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": kind("manifest.v1+json"),
+        "config": about("config.v1+json", &config), "layers": [about("layer.v1.tar", &layer)],
+    })
+    .to_string()
+    .into_bytes();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut asked = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while let Some(Ok(line)) = lines.next()
+                && !line.is_empty()
+            {
+                if asked.is_empty() {
+                    asked = line;
+                }
+            }
+            let path = asked.split(' ').nth(1).unwrap_or_default();
+            let digest = |bytes: &[u8]| path.ends_with(&sha256(bytes));
+            let (status, body): (&str, &[u8]) = if path == "/v2/" {
+                ("200 OK", b"{}")
+            } else if path == "/v2/mine/tiny/manifests/1" || digest(&manifest) {
+                ("200 OK", &manifest)
+            } else if digest(&config) {
+                ("200 OK", &config)
+            } else if digest(&layer) {
+                ("200 OK", &layer)
+            } else {
+                ("404 Not Found", b"{}")
+            };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Type: {}\r\nDocker-Content-Digest: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                kind("manifest.v1+json"),
+                sha256(body),
+                body.len()
+            );
+            if !asked.starts_with("HEAD") {
+                let _ = stream.write_all(body);
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn an_image_of_a_registry_is_fetched_by_dockers_engine() {
+    let Some((home, dockerd)) = docker() else {
+        return;
+    };
+    let place = format!("127.0.0.1:{}/mine", registry());
+    let pull = |name: &str| {
+        let reference = format!("{place}/{name}");
+        home.berth(&["image", "pull", &reference, "--host", "win"])
+    };
+    let first = pull("tiny:1").ok();
+    assert!(
+        first.stderr.contains("is there") && first.stderr.contains("berth up --image"),
+        "what comes next is said: {}",
+        first.stderr
+    );
+    let there = dockerd.docker(&["images", "-q", &format!("{place}/tiny")]);
+    assert!(!there.is_empty(), "the engine has it");
+    let again = pull("tiny:1").ok();
+    assert!(
+        again.stderr.contains("was there already"),
+        "{}",
+        again.stderr
+    );
+    let missing = pull("other:1");
+    assert!(
+        missing.code != 0 && missing.stderr.contains("because:"),
+        "what is not there is said: {}",
+        missing.stderr
+    );
+    let own = ["image", "pull", "berth/sql:2022", "--host", "win"];
+    let own = home.berth(&own).code(2);
+    assert!(own.stderr.contains("berth image build"), "{}", own.stderr);
 }

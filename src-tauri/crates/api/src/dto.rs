@@ -957,6 +957,17 @@ pub struct ImageRebuild {
     pub accept_eula: bool,
 }
 
+/// An image of a registry to fetch.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ImagePull {
+    /// The default host where none is named.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Its name, such as `mcr.microsoft.com/mssql/server:2022-latest`.
+    pub reference: String,
+}
+
 /// An image to remove.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

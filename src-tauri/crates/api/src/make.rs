@@ -1,6 +1,6 @@
 //! Making an instance: image, credentials, container, ready, password, endpoint.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use berth_core::{
     Code, Error, Result, Secret,
@@ -12,22 +12,18 @@ use berth_core::{
 use berth_engine::{ContainerSpec, Isolation, Mount, MountKind, Publish, RestartPolicy};
 use berth_sql::{Login, Trust};
 use berth_store::{InstanceRecord, Instances, Settings};
-use futures_util::StreamExt;
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     Berth,
     berth::now,
-    databases, dto, endpoints, instances,
+    databases, dto, endpoints, images, instances,
     link::Link,
     logins::{Gate, credentials, was_cut_off},
     operations::Operation,
     passwords,
     up::{New, Wanted},
 };
-
-/// Without a word from a pull for so long, it is given up: Windows layers of gigabytes unpack without one.
-const PULL_SILENCE: Duration = Duration::from_secs(600);
 
 /// How long cleaning up waits for what is under way at the engine.
 const UNDER_WAY: Duration = Duration::from_secs(10);
@@ -429,43 +425,9 @@ async fn image(
                 link.host,
             )));
     }
-    let platform = (link.os == Os::Linux).then_some("linux/amd64");
-    operation.progress(format!("Pulling `{}`", recipe.image), None);
-    let streaming = link.streaming().await?;
-    let mut pull = std::pin::pin!(streaming.pull(&recipe.image, platform));
-    let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let mut told = (0_u64, 0_u64);
-    loop {
-        let next = timeout(PULL_SILENCE, pull.next()).await.map_err(|_| {
-            Error::new(
-                Code::TimedOut,
-                format!("The pull of `{}` stands still", recipe.image),
-            )
-            .because(format!("nothing came for {} s", PULL_SILENCE.as_secs()))
-        })?;
-        let Some(step) = next.transpose()? else { break };
-        if let (Some(layer), Some(done), Some(total)) = (step.layer, step.done, step.total) {
-            layers.insert(layer, (done, total));
-            let sum = layers
-                .values()
-                .fold((0, 0), |(d, t), (done, total)| (d + done, t + total));
-            // One event for each percent, not for each message.
-            if sum.1 != told.1 || (sum.0.saturating_sub(told.0)) * 100 > sum.1 {
-                told = sum;
-                operation.progress(format!("Pulling `{}`", recipe.image), Some(sum));
-            }
-        }
-    }
-    link.engine
-        .image(&recipe.image)
-        .await?
+    images::pulled(link, &recipe.image, operation)
+        .await
         .map(|image| rules(&image))
-        .ok_or_else(|| {
-            Error::failed(format!(
-                "The image `{}` was pulled and is not there",
-                recipe.image
-            ))
-        })
 }
 
 /// Which recipe makes an image that is not there, and the same with the options that its build takes.

@@ -189,6 +189,8 @@ commands! {
     "image.recipes" ImageRecipes(dto::Nothing) streams dto::Nothing, gives dto::Recipes => crate::images::recipes;
     /// The SQL Server images of a host that Berth built.
     "image.list" ImageList(dto::ImageList) streams dto::Nothing, gives Vec<dto::ImageView> => crate::images::list;
+    /// Starts the operation that has a host fetch an image of a registry.
+    "image.pull" ImagePull(dto::ImagePull) streams dto::Nothing, gives dto::Started => crate::images::pull;
     /// Starts the operation that builds a SQL Server image on a host.
     "image.build" ImageBuild(dto::ImageBuild) streams dto::Nothing, gives dto::Started => crate::images::build;
     /// Starts the operation that makes old images anew, and removes those that nothing uses any more.

@@ -182,6 +182,17 @@ pub(crate) enum Image {
         #[command(flatten)]
         json: Json,
     },
+    /// Have a host fetch an image of a registry
+    Pull {
+        /// Its name, such as mcr.microsoft.com/mssql/server:2022-latest
+        reference: String,
+        /// On this host
+        #[arg(long)]
+        host: Option<String>,
+        /// Print what happens, one JSON object a line
+        #[command(flatten)]
+        json: Json,
+    },
     /// Build one on its host, with Microsoft's own installer: 2022-express, 2019-developer, …
     Build(ImageBuild),
     /// Build those anew that are old; what nothing uses any more of the old ones is removed

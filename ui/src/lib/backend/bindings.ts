@@ -976,6 +976,19 @@ export type ImageList = {
 host: string | null, };
 
 /**
+ * An image of a registry to fetch.
+ */
+export type ImagePull = { 
+/**
+ * The default host where none is named.
+ */
+host: string | null, 
+/**
+ * Its name, such as `mcr.microsoft.com/mssql/server:2022-latest`.
+ */
+reference: string, };
+
+/**
  * Images to make anew.
  */
 export type ImageRebuild = { 
@@ -1995,6 +2008,7 @@ export interface Commands {
   "host.remove": { request: HostRemove; item: Nothing; response: Nothing };
   "image.recipes": { request: Nothing; item: Nothing; response: Recipes };
   "image.list": { request: ImageList; item: Nothing; response: Array<ImageView> };
+  "image.pull": { request: ImagePull; item: Nothing; response: Started };
   "image.build": { request: ImageBuild; item: Nothing; response: Started };
   "image.rebuild": { request: ImageRebuild; item: Nothing; response: Started };
   "image.remove": { request: ImageRemove; item: Nothing; response: Nothing };

@@ -2,6 +2,7 @@
 
 mod make;
 mod order;
+mod pull;
 mod work;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use berth_store::Settings;
 
 use crate::{Berth, berth::now, dto, hosts, table::Call};
 
+pub(crate) use pull::{pull, pulled};
 pub(crate) use work::{build, rebuild};
 
 /// The terms that a build needs, by the name that their acceptance is kept under.

@@ -84,7 +84,11 @@ pub(crate) async fn build(
     )
 }
 
-async fn reach(berth: &Arc<Berth>, host: &str, operation: &Operation) -> Result<Arc<Link>> {
+pub(super) async fn reach(
+    berth: &Arc<Berth>,
+    host: &str,
+    operation: &Operation,
+) -> Result<Arc<Link>> {
     operation
         .phase(
             "host",
@@ -95,7 +99,7 @@ async fn reach(berth: &Arc<Berth>, host: &str, operation: &Operation) -> Result<
 }
 
 /// One build at a time on a host: they would be in each other's way on its disk.
-fn subject(host: &str) -> String {
+pub(super) fn subject(host: &str) -> String {
     format!("{host}: images")
 }
 

@@ -21,6 +21,17 @@ pub(crate) async fn run(session: &Session, command: Image) -> Result<u8> {
             host,
             json: as_json,
         } => list(session, host, as_json.json).await,
+        Image::Pull {
+            reference,
+            host,
+            json: as_json,
+        } => {
+            let wish = dto::ImagePull { host, reference };
+            let started = session
+                .begin::<table::ImagePull>(&wish, BTreeMap::new())
+                .await?;
+            watch(session, started, as_json.json).await
+        }
         Image::Build(build) => self::build(session, build).await,
         Image::Rebuild {
             host,
@@ -159,6 +170,10 @@ async fn accepting<C: Command<Response = dto::Started>>(
         }
         other => other?,
     };
+    watch(session, started, as_json).await
+}
+
+async fn watch(session: &Session, started: dto::Started, as_json: bool) -> Result<u8> {
     let each = |event: &dto::OperationEvent| {
         if as_json && let Ok(line) = serde_json::to_string(event) {
             out(line);
