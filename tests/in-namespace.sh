@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a test program in namespaces of its own, so that nothing it does reaches the machine or outlives it:
 #   network  its own 127.0.0.1 and Docker bridge: no port is ever taken, no firewall rule of the machine changed
-#   mounts   its own /run (sockets, Docker's default socket, temporary files), gone with the last process
+#   mounts   its own /run (sockets, Docker's default socket, temporary files) and /dev/shm, gone with the last process
 #   pids     bash as init: it reaps what daemons leave, and its end kills everything that the test started
 # `make test` makes it Cargo's runner where that works; `ip netns exec` does not do: it mounts /sys anew, without cgroups.
 set -euo pipefail
@@ -10,6 +10,7 @@ export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.
 exec unshare --net --mount --pid --fork --kill-child --mount-proc -- bash -c '
   set -e
   mount -t tmpfs -o mode=0755 tmpfs /run
+  mount -t tmpfs -o mode=1777 tmpfs /dev/shm
   mkdir -p /run/sshd /run/berth/home
   # A folder like /tmp, so that a user of another id can reach what a test puts there for them.
   chmod 1777 /run/berth

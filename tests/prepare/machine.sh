@@ -41,7 +41,7 @@ if [ "$only" = everything ]; then
     want WebKitWebDriver webkit2gtk-driver
   fi
 fi
-# Not programs: what is linked with, Python's venv, what the ODBC driver and .NET load.
+# Not programs: what is linked with, Python's venv, what the ODBC driver and .NET load, a clock that can be set.
 if has dpkg-query; then
   installed() { dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'; }
   # A C library to link with, and what the app's window and menu-bar item are made of on Linux.
@@ -49,7 +49,7 @@ if has dpkg-query; then
     installed "$package" || missing="$missing $package"
   done
   if [ "$only" = everything ]; then
-    for package in libodbc2 odbcinst tdsodbc libjtds-java librhino-java libgssapi-krb5-2 python3-venv fonts-inter 'libicu[0-9]*'; do
+    for package in libodbc2 odbcinst tdsodbc libjtds-java librhino-java libgssapi-krb5-2 python3-venv fonts-inter libfaketime 'libicu[0-9]*'; do
       installed "$package" || missing="$missing $package"
     done
   fi

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{SecretService, programs};
+use super::{Clock, PracticeHost, SecretService, programs};
 
 /// How long a command may take when the test says nothing else.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Home {
     folder: TempDir,
-    secrets: Vec<(&'static str, String)>,
+    more: Vec<(&'static str, String)>,
 }
 
 /// How a command ended.
@@ -99,7 +99,7 @@ impl Home {
         let nowhere = format!("unix:path={}", folder.path().join("no-bus").display());
         Self {
             folder,
-            secrets: vec![("DBUS_SESSION_BUS_ADDRESS", nowhere)],
+            more: vec![("DBUS_SESSION_BUS_ADDRESS", nowhere)],
         }
     }
 
@@ -107,8 +107,58 @@ impl Home {
     #[must_use]
     pub fn with_secrets(service: &SecretService) -> Self {
         let mut home = Self::new();
-        home.secrets = service.environment();
+        home.more = service.environment();
         home
+    }
+
+    /// Every program of this home goes by that clock from now on, and by the machine's again without one. An agent
+    /// that runs already does not notice.
+    pub fn set_clock(&mut self, clock: Option<&Clock>) {
+        let variables = Clock::VARIABLES;
+        self.more.retain(|(name, _)| !variables.contains(name));
+        self.more
+            .extend(clock.into_iter().flat_map(Clock::environment));
+    }
+
+    /// Adds a practice host by its address, its key and the fingerprint that it shows.
+    ///
+    /// # Panics
+    /// When it is not taken.
+    pub fn add(&self, name: &str, host: &PracticeHost) {
+        let _ = self
+            .berth(&[
+                "host",
+                "add",
+                name,
+                &host.address(),
+                "--identity",
+                &host.client_key().display().to_string(),
+                "--trust-host-key",
+                &host.fingerprint(),
+            ])
+            .ok();
+    }
+
+    /// The folder of its programs' temporary files.
+    #[must_use]
+    pub fn temporary(&self) -> PathBuf {
+        self.folder.path().join("tmp")
+    }
+
+    /// The processes that were started in this home, by their environment.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        let mine = format!("BERTH_HOME={}", self.berth_home().display());
+        fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid: &u32| {
+                fs::read(format!("/proc/{pid}/environ"))
+                    .is_ok_and(|all| all.split(|b| *b == 0).any(|one| one == mine.as_bytes()))
+            })
+            .collect()
     }
 
     /// `BERTH_HOME`.
@@ -155,7 +205,7 @@ impl Home {
             .env("XDG_CACHE_HOME", home.join(".cache"))
             .env("BERTH_HOME", self.berth_home())
             .env("RUST_BACKTRACE", "1")
-            .envs(self.secrets.iter().map(|(name, value)| (name, value)));
+            .envs(self.more.iter().map(|(name, value)| (name, value)));
         command
     }
 

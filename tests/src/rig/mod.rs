@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod authority;
+pub mod clock;
 pub mod dockerd;
 pub mod drivers;
 pub mod home;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use authority::Authority;
+pub use clock::Clock;
 pub use dockerd::Dockerd;
 pub use home::{Home, Ran};
 pub use linux_host::LinuxHost;

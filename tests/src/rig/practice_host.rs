@@ -111,6 +111,17 @@ impl PracticeHost {
             .expect("it runs until it is shut down")
     }
 
+    /// Waits for something that the machine does.
+    ///
+    /// # Panics
+    /// After its drop began.
+    pub fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime
+            .as_ref()
+            .expect("there is a runtime until the drop")
+            .block_on(what)
+    }
+
     fn boot(&mut self, ssh_port: Option<u16>, faults: &[&str]) {
         let settings = Settings {
             dir: self.folder.path().join("machine"),
