@@ -15,13 +15,17 @@ use std::{
     net::TcpStream,
     path::Path,
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use berth_agent::{Client, Paths, client::Start};
 use berth_api::{dto, table::InstanceList};
+use berth_core::{BoxFuture, ByteStream, Dial};
+use berth_engine::Engine;
 use berth_remote::{Address, Files, HostKeys, Lane, Session, SignIn};
 use berth_tests::rig::{Dockerd, Home, LinuxHost, Sshd, free_port, process::Daemon, programs};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What goes through a tunnel at once, in MiB.
 const STREAM: usize = 256;
@@ -29,6 +33,10 @@ const STREAM: usize = 256;
 const FILE: usize = 256;
 const TURNS: usize = 7;
 const ROUND_TRIPS: usize = 2000;
+/// New connections, one after the other.
+const FRESH: usize = 200;
+/// How far away a far host is, one way, in milliseconds.
+const FAR: u32 = 10;
 
 /// A server on SQL Server's port: `E` makes it an echo, `S` makes it send [`STREAM`] MiB.
 fn load_server(dockerd: &Dockerd) {
@@ -146,21 +154,29 @@ fn main() {
         "the endpoint is there from now on"
     );
 
-    let forwarded = free_port();
     let folder = tempfile::tempdir().unwrap();
-    let mut forward = host.sshd.ssh();
-    let mut command = Command::new("ssh");
-    command.args(["-N", "-L", &format!("127.0.0.1:{forwarded}:{inside}:1433")]);
-    command.args(forward.get_args());
-    std::mem::swap(&mut forward, &mut command);
-    let mut forward = Daemon::start(&forward, &folder.path().join("log"));
-    forward.wait_for("the forward", Duration::from_secs(10), || {
-        TcpStream::connect(("127.0.0.1", forwarded)).ok()
-    });
-
+    let (forward, forwarded) = forward(&host.sshd, &inside, &[]);
     tunnels(endpoint, forwarded);
+    taken_apart(&host.sshd, &inside, folder.path());
+    drop(forward);
+    from_afar(&host, &inside);
     files(&runtime, &host.sshd, folder.path());
     healing(&host.sshd, &list);
+}
+
+/// `ssh -L` to the server in the container, and its port here.
+fn forward(sshd: &Sshd, inside: &str, more: &[&str]) -> (Daemon, u16) {
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("ssh");
+    command.args(["-N", "-L", &format!("127.0.0.1:{port}:{inside}:1433")]);
+    command.args(more);
+    command.args(sshd.ssh().get_args());
+    let mut forward = Daemon::start(&command, &folder.path().join("log"));
+    forward.wait_for("the forward", Duration::from_secs(10), || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    (forward, port)
 }
 
 fn connect(port: u16, word: u8) -> TcpStream {
@@ -185,16 +201,10 @@ fn tunnels(berth: u16, ssh: u16) {
         }
     }
     drop(kept);
-    let mut fresh = [Vec::new(), Vec::new()];
+    let fresh = fresh(berth, ssh, FRESH);
     let mut streams = [Vec::new(), Vec::new()];
     for turn in 0..TURNS + 1 {
         for (n, port) in [berth, ssh].into_iter().enumerate() {
-            let began = Instant::now();
-            let mut stream = connect(port, b'E');
-            stream.write_all(b"x").unwrap();
-            stream.read_exact(&mut buffer[..1]).unwrap();
-            let first = began.elapsed();
-            drop(stream);
             let began = Instant::now();
             let mut stream = connect(port, b'S');
             let mut all = 0;
@@ -207,7 +217,6 @@ fn tunnels(berth: u16, ssh: u16) {
             }
             assert_eq!(all, STREAM << 20, "a tunnel carries every byte");
             if turn > 0 {
-                fresh[n].push(first);
                 streams[n].push(began.elapsed());
             }
         }
@@ -223,6 +232,137 @@ fn tunnels(berth: u16, ssh: u16) {
         &format!("{STREAM} MiB from the host"),
         streams,
         Some(STREAM),
+    );
+}
+
+/// How a session of this process gets in.
+fn way(sshd: &Sshd, folder: &Path) -> (Address, SignIn, HostKeys) {
+    (
+        Address {
+            user: sshd.user().to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: sshd.port(),
+        },
+        SignIn {
+            identities: vec![sshd.client_key()],
+            ..SignIn::default()
+        },
+        HostKeys {
+            own: folder.join("known_hosts"),
+            read_only: vec![sshd.known_hosts()],
+            ..HostKeys::default()
+        },
+    )
+}
+
+/// New connections and their first answers, in turn, after a few that warm up.
+fn fresh(berth: u16, ssh: u16, turns: usize) -> [Vec<Duration>; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for turn in 0..turns + 5 {
+        for (port, times) in [berth, ssh].into_iter().zip(&mut times) {
+            let began = Instant::now();
+            let mut stream = connect(port, b'E');
+            stream.write_all(b"x").unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            if turn >= 5 {
+                times.push(began.elapsed());
+            }
+        }
+    }
+    times
+}
+
+/// What a new connection through a tunnel is made of: for each one the engine is asked where the instance is now, while it is
+/// dialled where it was; both by a session of this process, without the agent.
+fn taken_apart(sshd: &Sshd, inside: &str, folder: &Path) {
+    struct ToEngine(Session);
+    impl Dial for ToEngine {
+        fn dial(&self) -> BoxFuture<'_, berth_core::Result<Box<dyn ByteStream>>> {
+            Box::pin(self.0.unix("/run/docker.sock"))
+        }
+    }
+    // One thread, as the agent has.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (address, sign_in, host_keys) = way(sshd, folder);
+        let session = async |lane| {
+            Session::connect(&address, &sign_in, &host_keys, lane)
+                .await
+                .unwrap()
+        };
+        let engine = Engine::connect(Arc::new(ToEngine(session(Lane::Control).await)))
+            .await
+            .unwrap();
+        let tunnels = session(Lane::Tunnels).await;
+        let (mut dialled, mut asked) = (Vec::new(), Vec::new());
+        for turn in 0..FRESH + 5 {
+            let began = Instant::now();
+            let mut stream = tunnels.tcp(inside, 1433).await.unwrap();
+            stream.write_all(b"Ex").await.unwrap();
+            stream.read_exact(&mut [0]).await.unwrap();
+            let dialling = began.elapsed();
+            drop(stream);
+            let began = Instant::now();
+            engine
+                .containers(Some("dev.berth.id=00000000-0000-4000-8000-000000000001"))
+                .await
+                .unwrap();
+            if turn >= 5 {
+                dialled.push(dialling);
+                asked.push(began.elapsed());
+            }
+        }
+        println!("  of which, each alone, without the agent:");
+        println!(
+            "    dialled, and the first answer  {}",
+            say(spread(dialled), None)
+        );
+        println!(
+            "    the engine asked where it is   {}",
+            say(spread(asked), None)
+        );
+    });
+}
+
+/// The same from far away: each byte takes ten milliseconds there and ten back.
+fn from_afar(host: &LinuxHost, inside: &str) {
+    let home = Home::new();
+    let script = home.write("late.py", include_str!("late.py"));
+    let proxy = format!("python3 {} {FAR} {}", script.display(), host.sshd.port());
+    let _ = home.write(
+        ".ssh/config",
+        &format!(
+            "Host far\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  ProxyCommand {proxy}\n",
+            host.sshd.port(),
+            host.sshd.user()
+        ),
+    );
+    let _ = home
+        .berth(&[
+            "host",
+            "add",
+            "far",
+            "ssh://far",
+            "--identity",
+            &host.sshd.client_key().display().to_string(),
+            "--trust-host-key",
+            &host.sshd.fingerprint(),
+        ])
+        .ok();
+    let listed = home.berth(&["list", "--json"]).ok().json();
+    let port = listed["instances"][0]["port"].as_u64().unwrap();
+    let (_forward, ssh) = forward(
+        &host.sshd,
+        inside,
+        &["-o", &format!("ProxyCommand={proxy}")],
+    );
+    row(
+        &format!("the same, the host {FAR} ms away each way"),
+        fresh(u16::try_from(port).unwrap(), ssh, FRESH / 10),
+        None,
     );
 }
 
@@ -252,22 +392,7 @@ fn files(runtime: &tokio::runtime::Runtime, sshd: &Sshd, folder: &Path) {
         programs::run(&mut ssh);
     };
     let remote = format!("{}@127.0.0.1:{}", sshd.user(), text(&there));
-    let (address, sign_in, host_keys) = (
-        Address {
-            user: sshd.user().to_owned(),
-            host: "127.0.0.1".to_owned(),
-            port: sshd.port(),
-        },
-        SignIn {
-            identities: vec![sshd.client_key()],
-            ..SignIn::default()
-        },
-        HostKeys {
-            own: folder.join("known_hosts"),
-            read_only: vec![sshd.known_hosts()],
-            ..HostKeys::default()
-        },
-    );
+    let (address, sign_in, host_keys) = way(sshd, folder);
     let berth = async |upload: bool| {
         let session = Session::connect(&address, &sign_in, &host_keys, Lane::Bulk)
             .await
@@ -330,23 +455,27 @@ fn healing(sshd: &Sshd, list: &dyn Fn() -> dto::Instances) {
 
 /// Berth, the peer, and the ratio of their medians; below 1 is faster than the peer.
 fn row(what: &str, times: [Vec<Duration>; 2], mib: Option<usize>) {
-    let [berth, peer] = times.map(|mut all| {
-        all.sort_unstable();
-        let at = |share: f64| all[((all.len() - 1) as f64 * share).round() as usize].as_secs_f64();
-        (at(0.5), at(0.1), at(0.9))
-    });
-    let say = |(middle, low, high): (f64, f64, f64)| {
-        let rate = mib.map_or_else(String::new, |mib| {
-            format!(" {:>5.0} MiB/s", mib as f64 / middle)
-        });
-        format!(
-            "{:>9.3} ms ({:.3} to {:.3}){rate}",
-            middle * 1e3,
-            low * 1e3,
-            high * 1e3
-        )
-    };
+    let [berth, peer] = times.map(spread);
     println!("{what:<48} {:>5.2} x of the peer's time", berth.0 / peer.0);
-    println!("  Berth {}", say(berth));
-    println!("  peer  {}", say(peer));
+    println!("  Berth {}", say(berth, mib));
+    println!("  peer  {}", say(peer, mib));
+}
+
+/// The median, and what a tenth is below and above, in seconds.
+fn spread(mut all: Vec<Duration>) -> (f64, f64, f64) {
+    all.sort_unstable();
+    let at = |share: f64| all[((all.len() - 1) as f64 * share).round() as usize].as_secs_f64();
+    (at(0.5), at(0.1), at(0.9))
+}
+
+fn say((middle, low, high): (f64, f64, f64), mib: Option<usize>) -> String {
+    let rate = mib.map_or_else(String::new, |mib| {
+        format!(" {:>5.0} MiB/s", mib as f64 / middle)
+    });
+    format!(
+        "{:>9.3} ms ({:.3} to {:.3}){rate}",
+        middle * 1e3,
+        low * 1e3,
+        high * 1e3
+    )
 }

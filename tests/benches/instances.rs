@@ -117,7 +117,6 @@ fn many(host: &LinuxHost, home: &Home, password: &Path) {
     let agent = agent(home);
     let connections = host.sshd.connections();
     up(home, "first", password);
-    let before = memory(agent);
     let each = |work: &(dyn Fn(usize) + Sync)| {
         let began = Instant::now();
         thread::scope(|scope| {
@@ -128,20 +127,20 @@ fn many(host: &LinuxHost, home: &Home, password: &Path) {
         began.elapsed()
     };
     let made = each(&|n| up(home, &format!("n{n}"), password));
-    // What was only needed for making them is given back by then.
-    for _ in 0..5 {
-        let _ = home.berth(&["list"]).ok();
-    }
-    let after = memory(agent);
+    let made_by = settled(home, agent);
     let warm: Vec<_> = (0..20).map(|_| list(home)).collect();
     let more = host.sshd.connections().saturating_sub(connections);
     let _ = home.berth(&["agent", "stop", "--force"]);
     let cold = list(home);
+    let many = settled(home, self::agent(home));
     let removed = each(&|n| {
         let _ = home
             .berth_with(&["remove", &format!("n{n}")], "", LONG)
             .ok();
     });
+    let _ = home.berth(&["agent", "stop", "--force"]);
+    let _ = home.berth(&["list"]).ok();
+    let one = settled(home, self::agent(home));
     println!("\n{MANY} instances on one Linux host over SSH, {SIDE_BY_SIDE} at a time\n");
     println!(
         "{:<56} {:>8.1} s",
@@ -162,7 +161,17 @@ fn many(host: &LinuxHost, home: &Home, password: &Path) {
     println!(
         "{:<56} {:>8.1} kB",
         "memory of the agent for one more instance",
-        after.saturating_sub(before) as f64 / MANY as f64
+        many.saturating_sub(one) as f64 / MANY as f64
+    );
+    println!(
+        "{:<56} {:>8.1} MB",
+        "its memory with one instance",
+        one as f64 / 1024.
+    );
+    println!(
+        "{:<56} {:>8.1} MB",
+        "what making them left in it, with the history of each",
+        made_by.saturating_sub(many) as f64 / 1024.
     );
     println!("{:<56} {more:>8}", "SSH connections more than with none");
 }
@@ -180,6 +189,14 @@ fn memory(pid: u64) -> u64 {
         .filter(|l| l.starts_with("Private_"))
         .filter_map(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok())
         .sum()
+}
+
+/// An agent's memory once it has listed a few times: what was only needed before that is given back by then.
+fn settled(home: &Home, agent: u64) -> u64 {
+    for _ in 0..5 {
+        let _ = home.berth(&["list"]).ok();
+    }
+    memory(agent)
 }
 
 fn list(home: &Home) -> Duration {
