@@ -386,8 +386,8 @@ fn the_example_for_pytest_passes() {
     assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
 }
 
-#[test]
-fn the_example_for_node_passes() {
+/// Runs the example for Node by `program` with `arguments`, which report on standard output or standard error.
+fn example_for_node(program: &str, arguments: &[&str], passed: &str) {
     let (Some(node), Some(packages)) = (programs::find("node"), programs::fetched("node")) else {
         rig::skip("Node's drivers were not fetched: `tests/prepare/drivers.sh` does it");
         return;
@@ -398,14 +398,37 @@ fn the_example_for_node_passes() {
         example("// orders.test.js"),
     )
     .unwrap();
+    fs::write(home.path().join("package.json"), "{}").unwrap();
+    let modules = packages.join("node_modules");
     let mut command = home.command(&programs::built("berth"));
     command
-        .env("NODE_PATH", packages.join("node_modules"))
+        .env("NODE_PATH", &modules)
         .args(["run", "--host", "practice", "--database", "app", "--"])
-        .arg(node)
-        .args(["--test", "orders.test.js"]);
-    let ran = rig::home::run(&mut command, "", SOON).ok();
-    assert!(ran.stdout.contains("# pass 1"), "{}", ran.stdout);
+        .arg(node);
+    if !program.is_empty() {
+        command.arg(modules.join(program));
+    }
+    let ran = rig::home::run(command.args(arguments), "", SOON).ok();
+    assert!(
+        format!("{}{}", ran.stdout, ran.stderr).contains(passed),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_example_for_node_passes() {
+    example_for_node("", &["--test", "orders.test.js"], "# pass 1");
+}
+
+#[test]
+fn the_example_for_jest_passes() {
+    example_for_node(
+        "jest/bin/jest.js",
+        &["--cacheDirectory", "jest"],
+        "Tests:       1 passed, 1 total",
+    );
 }
 
 #[test]
