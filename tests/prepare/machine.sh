@@ -34,6 +34,7 @@ if [ "$only" = everything ]; then
     want dbus-send dbus-bin
     want ip iproute2
     want iptables iptables
+    want tcpdump tcpdump
     want unshare util-linux
     want Xvfb xvfb
     want xclip xclip

@@ -147,14 +147,17 @@ pub fn carry(
     }
 }
 
-/// `connection.show`: the whole string goes beside the body.
+/// `connection.show`: the whole string goes beside the body, where it was asked for.
 pub(crate) async fn show(
     berth: &Arc<Berth>,
     request: dto::ConnectionShow,
     call: &Call,
 ) -> Result<dto::ConnectionView> {
+    let masked_only = request.masked_only;
     let (view, text) = write(berth, request).await?;
-    call.answer_secret(text.reveal());
+    if !masked_only {
+        call.answer_secret(text.reveal());
+    }
     Ok(view)
 }
 

@@ -1302,6 +1302,10 @@ pub struct ConnectionShow {
     /// Only the password, for a client that reads it from its standard input.
     #[serde(default)]
     pub password_only: bool,
+    /// What may be shown, and no secret beside it: nothing that is not needed goes over a socket.
+    #[serde(default)]
+    #[cfg_attr(test, ts(as = "Option<_>", optional))]
+    pub masked_only: bool,
 }
 
 /// A program that opens a database: [`berth_core::open_in`].

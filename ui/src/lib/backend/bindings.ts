@@ -188,7 +188,11 @@ login: string | null,
 /**
  * Only the password, for a client that reads it from its standard input.
  */
-password_only: boolean, };
+password_only: boolean, 
+/**
+ * What may be shown, and no secret beside it: nothing that is not needed goes over a socket.
+ */
+masked_only?: boolean, };
 
 /**
  * A connection string without its secret.

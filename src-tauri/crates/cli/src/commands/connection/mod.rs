@@ -81,6 +81,7 @@ async fn instance(session: &Session, c: Connection) -> Result<u8> {
         database: c.database,
         login: c.login,
         password_only: c.password,
+        masked_only: c.explain,
     };
     if c.test {
         return drivers::instance(session, wish, c.json.json).await;

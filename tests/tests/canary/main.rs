@@ -1,5 +1,5 @@
 //! A password goes through every operation; afterwards it is looked for wherever it must not be: logs, events, history, settings,
-//! the command line and environment of every process, what the engine shows, core files, and the agent's memory.
+//! the command line and environment of every process, what the engine shows, sockets, core files, and the agent's memory.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -7,7 +7,9 @@
     reason = "tests"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
+mod wire;
 
 use std::{
     fs::{self, File},
@@ -18,6 +20,7 @@ use std::{
 
 use berth_tests::rig::{self, Dockerd, Home, SecretService};
 use support::{agent, berth_in};
+use wire::{Packets, Tap, in_a_login};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -105,7 +108,13 @@ fn a_password_is_nowhere_but_where_it_belongs_after_every_operation() {
     let Some(dockerd) = Dockerd::with_sql_image() else {
         return;
     };
+    let Some(packets) = Packets::record() else {
+        return;
+    };
     let home = Home::with_secrets(&secrets);
+    let engine_tap = Tap::before(dockerd.socket());
+    let bus = &secrets.environment()[0].1;
+    let bus_tap = Tap::before(Path::new(bus.trim_start_matches("unix:path=")));
     let loud = |line: &[&str]| {
         berth_in(
             &home,
@@ -114,18 +123,26 @@ fn a_password_is_nowhere_but_where_it_belongs_after_every_operation() {
         )
     };
     let _ = loud(&["host", "add", "here", &dockerd.address()]).ok();
+    let agent_tap = Tap::before(&home.berth_home().join("agent.sock"));
+    let mut said_to_the_agent: Vec<(String, Vec<u8>)> = Vec::new();
     // It prints the string, which is what it is asked for; what it says on the way is not.
     let up = ["-v", "up", "shop", "--accept-eula", "--database", "shop"];
     let mut said = loud(&up).ok().stderr;
     let mut canaries = Vec::new();
     let mut run = |line: &[&str], code: i32| {
         let ran = loud(line).code(code);
+        said_to_the_agent.push((line.join(" "), agent_tap.take()));
         said.push_str(&ran.stdout);
         said.push_str(&ran.stderr);
     };
+    let by_up = agent_tap.take();
     for login in ["sa", "shop_app"] {
         canaries.push(password(&home, "shop", login));
     }
+    assert!(
+        holds(&agent_tap.take(), &[canaries[0].clone().into_bytes()]),
+        "the reply that carries a password goes over the tapped socket"
+    );
     run(
         &["-v", "query", "shop", "SELECT 1; RAISERROR('no', 16, 1)"],
         1,
@@ -139,6 +156,7 @@ fn a_password_is_nowhere_but_where_it_belongs_after_every_operation() {
     for login in ["sa", "shop_app", "more_app"] {
         canaries.push(password(&home, "shop", login));
     }
+    drop(agent_tap.take());
     run(&["-v", "show", "shop", "--json"], 0);
     run(&["-v", "logs", "shop"], 0);
     run(&["-v", "restart", "shop"], 0);
@@ -168,6 +186,37 @@ fn a_password_is_nowhere_but_where_it_belongs_after_every_operation() {
         .flat_map(|c| [c.clone().into_bytes(), utf16(c)])
         .collect();
 
+    let carriers: Vec<_> = said_to_the_agent
+        .iter()
+        .filter(|(_, bytes)| holds(bytes, &texts))
+        .map(|(line, _)| line.as_str())
+        .collect();
+    assert_eq!(
+        carriers,
+        Vec::<&str>::new(),
+        "between command and agent a password is only in the reply that was asked for it"
+    );
+    let logins: Vec<_> = canaries.iter().map(|c| in_a_login(c)).collect();
+    for (what, bytes, sign) in [
+        (
+            "the engine's socket",
+            engine_tap.take(),
+            &b"/containers/create"[..],
+        ),
+        (
+            "the keychain's bus",
+            bus_tap.take(),
+            b"org.freedesktop.Secret.Item",
+        ),
+        // TLS is agreed on inside of TDS' first packets.
+        ("the network", packets.end(), b"\x12\x01\x00"),
+    ] {
+        assert!(holds(&bytes, &[sign.to_vec()]), "{what} was listened to");
+        assert!(
+            !holds(&bytes, &texts) && !holds(&bytes, &logins),
+            "{what} carries a password"
+        );
+    }
     assert!(
         !holds(said.as_bytes(), &texts),
         "no command says a password unasked"
