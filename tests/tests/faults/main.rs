@@ -67,6 +67,13 @@ fn a_few_faults_of_a_windows_machine_leave_nothing_and_lose_nothing() {
     );
 }
 
+#[test]
+fn a_first_start_that_was_cut_off_in_the_engine_is_made_anew() {
+    if let Some(mut world) = World::with_engine() {
+        world.cut_off_in_the_engine();
+    }
+}
+
 /// Every cell of one host, and what failed.
 fn matrix(table: &mut String, failed: &mut Vec<String>, world: impl Fn() -> Option<World>) {
     let Some(mut now) = world() else {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use berth_tests::rig::{self, Clock, Dockerd, Home, PracticeHost, Ran, SecretService};
+use berth_tests::rig::{self, Clock, Dockerd, Home, PracticeHost, Ran, SecretService, programs};
 
 use crate::{
     fault::Fault,
@@ -132,6 +132,41 @@ impl World {
             },
             if state.is_empty() { "nothing" } else { &state },
         )
+    }
+
+    /// An engine that ended while it prepared the volume of a first start: what SQL Server writes to is root's still.
+    pub(crate) fn cut_off_in_the_engine(&mut self) {
+        let Place::Engine(dockerd) = &self.place else {
+            panic!("only an engine here can be looked into");
+        };
+        let line = ["-v", "up", "shop", "--accept-eula"];
+        let run = Background::start(&self.home, &line);
+        rig::wait_for("the container to be made", SOON, || {
+            run.stderr()
+                .lines()
+                .any(|l| l.trim_start().starts_with("container"))
+                .then_some(())
+        });
+        let agent = status(&self.home).map(|s| pid_of(&s)).unwrap();
+        signal("KILL", run.child.id());
+        signal("KILL", agent);
+        let volume = rig::wait_for("its volume", SOON, || {
+            let folder = dockerd.data().join("volumes/berth-shop/_data");
+            folder.is_dir().then_some(folder)
+        });
+        let stop = ["stop", "-t", "0", "berth-shop"];
+        let _ = dockerd.command().args(stop).output();
+        for (program, to) in [("chown", "root:root"), ("chmod", "0700")] {
+            programs::run(Command::new(program).args(["-R", to]).arg(&volume));
+        }
+        let up = self.patiently(&line).ok();
+        assert!(
+            up.stderr.contains("made anew"),
+            "nobody was ever let in, so nothing is lost: {}",
+            up.stderr
+        );
+        let rows = self.home.berth(&["query", "shop", "SELECT 6 * 7"]).ok();
+        assert!(rows.stdout.contains("42"), "{}", rows.stdout);
     }
 
     fn prepare(&self, before: Before) {

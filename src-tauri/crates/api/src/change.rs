@@ -160,8 +160,8 @@ pub(crate) async fn set(
                     "container",
                     format!("Making the container of `{}` anew", labels.name),
                     async {
-                        if link.publishes() {
-                            reserved = None;
+                        if let (true, Some(reserved)) = (link.publishes(), &mut reserved) {
+                            reserved.leave_to_the_engine();
                         }
                         let spec = make::spec(
                             link,

@@ -3,7 +3,7 @@
 //! A port listens from the moment that its instance is known; the host is reached only when a client comes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     process::Stdio,
     sync::{
@@ -35,6 +35,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct Endpoints {
     held: Mutex<BTreeMap<u16, Held>>,
+    /// Ports of instances that are being made, from their choice on.
+    claimed: Arc<Mutex<BTreeSet<u16>>>,
 }
 
 struct Held {
@@ -108,10 +110,43 @@ impl Endpoints {
     }
 }
 
-/// A port taken for an instance that is being made.
+/// A port taken for an instance that is being made. Nobody else here takes it as long as this is there.
 pub(crate) struct Reserved {
     pub(crate) port: u16,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
+    claimed: Arc<Mutex<BTreeSet<u16>>>,
+}
+
+impl Reserved {
+    /// Makes the port free for an engine that publishes it itself. It stays claimed: to bind it is no proof now, and whoever is
+    /// choosing one may have read what is there before this instance was.
+    pub(crate) fn leave_to_the_engine(&mut self) {
+        self.listener = None;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        lock(&self.claimed).remove(&self.port);
+    }
+}
+
+impl Endpoints {
+    /// Takes a port that nobody else is taking.
+    async fn claim(&self, port: u16) -> Option<Result<Reserved>> {
+        if !lock(&self.claimed).insert(port) {
+            return None;
+        }
+        let mut reserved = Reserved {
+            port,
+            listener: None,
+            claimed: Arc::clone(&self.claimed),
+        };
+        Some(bind(port).await.map(|listener| {
+            reserved.listener = Some(listener);
+            reserved
+        }))
+    }
 }
 
 /// Takes a local port: the wished one, or the first free of the range.
@@ -136,7 +171,14 @@ pub(crate) async fn reserve(
             ))
             .hint("Take another port, or leave `--port` out"));
         }
-        return bind(port).await.map(|listener| Reserved { port, listener });
+        return berth.endpoints.claim(port).await.unwrap_or_else(|| {
+            Err(Error::new(
+                Code::Refused,
+                format!("The local port {port} is being taken"),
+            )
+            .because("another instance is being made with it")
+            .hint("Take another port, or leave `--port` out"))
+        });
     }
     // Probing by binding: between a check and a bind somebody else could take it.
     let mut tried = Vec::new();
@@ -144,9 +186,9 @@ pub(crate) async fn reserve(
         let port = instance::choose_port(|p| {
             tried.contains(&p) || berth.endpoints.holds(p) || known.iter().any(|r| r.port == p)
         })?;
-        match bind(port).await {
-            Ok(listener) => return Ok(Reserved { port, listener }),
-            Err(_) => tried.push(port),
+        match berth.endpoints.claim(port).await {
+            Some(Ok(reserved)) => return Ok(reserved),
+            Some(Err(_)) | None => tried.push(port),
         }
     }
 }
@@ -202,9 +244,11 @@ pub(crate) async fn hold(berth: &Arc<Berth>, record: &InstanceRecord) {
     attach(berth, record, listener);
 }
 
-/// Hands a reserved port to its instance.
-pub(crate) fn attach_reserved(berth: &Arc<Berth>, record: &InstanceRecord, reserved: Reserved) {
-    attach(berth, record, Ok(reserved.listener));
+/// Hands a reserved port to its instance; one that was left to the engine is the engine's.
+pub(crate) fn attach_reserved(berth: &Arc<Berth>, record: &InstanceRecord, mut reserved: Reserved) {
+    if let Some(listener) = reserved.listener.take() {
+        attach(berth, record, Ok(listener));
+    }
 }
 
 impl Endpoints {
@@ -398,5 +442,28 @@ impl One {
             Some(e) => e.context(waited),
             None => Error::new(Code::TimedOut, waited),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_was_left_to_the_engine_is_nobody_elses_until_its_instance_is_made() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let endpoints = Endpoints::default();
+        let mut first = endpoints.claim(port).await.unwrap().unwrap();
+        first.leave_to_the_engine();
+        assert!(
+            endpoints.claim(port).await.is_none(),
+            "it can be bound now, and two engines' containers would want it"
+        );
+        drop(first);
+        assert!(endpoints.claim(port).await.unwrap().is_ok());
     }
 }

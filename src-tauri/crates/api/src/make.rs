@@ -145,7 +145,7 @@ pub(crate) async fn make(
         link,
         labels,
         recipe,
-        reserved,
+        mut reserved,
         kept,
         volume: kept_volume,
     } = new;
@@ -194,7 +194,7 @@ pub(crate) async fn make(
         .await?;
 
     let container_name = format!("{PREFIX}{}", labels.name);
-    let reserved = operation
+    operation
         .phase(
             "container",
             format!("Making the container `{container_name}`"),
@@ -228,7 +228,9 @@ pub(crate) async fn make(
                     }
                 }
                 // The engine publishes the port itself where there is no tunnel: it must be free by then.
-                let reserved = (!link.publishes()).then_some(reserved);
+                if link.publishes() {
+                    reserved.leave_to_the_engine();
+                }
                 let spec = spec(
                     &link,
                     &labels,
@@ -253,7 +255,7 @@ pub(crate) async fn make(
                 made.record = true;
                 link.engine.start(&id).await?;
                 made.started = true;
-                Ok(reserved)
+                Ok(())
             },
         )
         .await?;
@@ -313,9 +315,7 @@ pub(crate) async fn make(
             "endpoint",
             format!("Opening 127.0.0.1:{}", labels.port),
             async {
-                if let Some(reserved) = reserved {
-                    endpoints::attach_reserved(berth, &record, reserved);
-                }
+                endpoints::attach_reserved(berth, &record, reserved);
                 through_the_endpoint(berth, &record).await?;
                 record.unfinished = false;
                 record.fresh_data = false;

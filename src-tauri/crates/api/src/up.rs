@@ -499,10 +499,20 @@ async fn accept_eula(berth: &Berth, host: &str, accepted_now: bool) -> Result<()
         .await
 }
 
-/// Whether a server refuses every password because its first start was cut off before it had one: it was made here, never was
+/// What a first start that was cut off leaves behind: a server that refuses every password because it has none yet, a volume
+/// that the engine was still preparing, system databases that were still being written.
+const CUT_OFF: [&str; 5] = [
+    "login_refused",
+    "data_not_writable",
+    "seeding",
+    "corrupt",
+    "system_database",
+];
+
+/// Whether a server does not come up because its first start was cut off before it had a password: it was made here, never was
 /// finished, and the keychain says that its password was never proved. Then nobody ever was let in, and it holds nothing.
 async fn never_had_a_password(berth: &Berth, id: &str, e: &Error) -> bool {
-    if e.get_detail("cause") != Some("login_refused") {
+    if !e.get_detail("cause").is_some_and(|c| CUT_OFF.contains(&c)) {
         return false;
     }
     let Ok(known) = berth.store(|f| f.read::<Instances>()).await else {
