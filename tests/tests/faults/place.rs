@@ -135,6 +135,17 @@ impl Full {
         Self::File(filler)
     }
 
+    /// The same, with so many bytes left.
+    pub(crate) fn but_for(folder: &Path, left: u64) -> Self {
+        let full = Self::of(folder);
+        if let Self::File(filler) = &full {
+            let file = fs::File::options().write(true).open(filler).unwrap();
+            let all = file.metadata().unwrap().len();
+            file.set_len(all.saturating_sub(left)).unwrap();
+        }
+        full
+    }
+
     pub(crate) fn make_room(self) {
         match self {
             Self::File(filler) => fs::remove_file(filler).unwrap(),

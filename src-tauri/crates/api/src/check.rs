@@ -12,16 +12,17 @@ use berth_core::{
     size,
 };
 use berth_engine::Info;
-use berth_remote::{Ask, ExecLimits, Session, Whose};
+use berth_remote::{Ask, ExecLimits, Lane, Session, Whose};
 use berth_store::{HostRecord, Hosts};
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     Berth,
     carrier::Carrier,
     dto,
     hosts::{self, Reached, WayIn},
+    link::Link,
     questions::Caller,
     table::Call,
 };
@@ -30,6 +31,8 @@ use crate::{
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 /// A call that takes longer makes everything feel slow.
 const SLOW: Duration = Duration::from_millis(400);
+/// How long the look at a host's disks may hold up what a failure says.
+const DISK_LIMIT: Duration = Duration::from_secs(10);
 /// How many calls are measured; the middle one counts.
 const CALLS: usize = 5;
 
@@ -223,7 +226,7 @@ async fn cause(e: &Error, address: &Address, carrier: Option<&Carrier>) -> Findi
                 .as_ref()
                 .and_then(windows_cause)
         } else {
-            linux_probe(&session, socket)
+            linux_probe(&session, socket, "")
                 .await
                 .and_then(|linux| linux.why_no_engine(socket))
         };
@@ -345,7 +348,7 @@ async fn examine(reached: &Reached, ladder: &[dto::Rung], seen: &mut Seen) -> Re
         seen.fact("sign_in", "Signed in by", session.sign_in_way());
         seen.fact("host_key", "Host key", session.host_key_fingerprint());
         let linux = if link.os == Os::Linux && !is_windows(session) {
-            linux_probe(session, "/var/run/docker.sock").await
+            linux_probe(session, "/var/run/docker.sock", &info.root_dir).await
         } else {
             None
         };
@@ -486,9 +489,9 @@ fn limits() -> ExecLimits {
     }
 }
 
-async fn linux_probe(session: &Session, socket: &str) -> Option<Linux> {
+async fn linux_probe(session: &Session, socket: &str, data: &str) -> Option<Linux> {
     match session
-        .exec(&check::linux_probe(socket), None, limits())
+        .exec(&check::linux_probe(socket, data), None, limits())
         .await
     {
         Ok(output) => Linux::parse(&String::from_utf8_lossy(&output.stdout)),
@@ -497,6 +500,25 @@ async fn linux_probe(session: &Session, socket: &str) -> Option<Linux> {
             None
         }
     }
+}
+
+/// Whether a disk of the host is full, as far as its shell can be asked: what a program whose log lies there as well cannot say.
+pub(crate) async fn has_full_disk(link: &Link) -> bool {
+    let asked = async {
+        let session = link.carrier.ssh()?.session(Lane::Control).await.ok()?;
+        match link.os {
+            Os::Linux => {
+                let data = link.engine.info().await.ok()?.root_dir;
+                linux_probe(&session, "", &data).await?.disk()
+            }
+            Os::Windows => {
+                let probe = windows_probe(&session).await?;
+                disks(&probe).find_map(|(name, free, total)| check::disk(&name, free, total))
+            }
+        }
+    };
+    let found = timeout(DISK_LIMIT, asked).await.ok().flatten();
+    found.is_some_and(|f| f.id == Id::DiskFull)
 }
 
 fn of_linux(linux: &Linux, seen: &mut Seen) {

@@ -146,6 +146,12 @@ impl Wait<'_> {
             }
             match (state, identity) {
                 (State::Ready, Some(identity)) => return Ok(Ok((identity, at))),
+                // Its log lies on the disk that it found full.
+                (State::Failed(Cause::Exited { .. }), _)
+                    if crate::check::has_full_disk(self.link).await =>
+                {
+                    return Ok(Err(Cause::DiskFull));
+                }
                 (State::Failed(cause), _) => return Ok(Err(cause)),
                 (other, _) => state = other,
             }

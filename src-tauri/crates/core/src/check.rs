@@ -137,8 +137,8 @@ impl Finding {
 }
 
 /// What is asked of a Linux host's shell, as lines of `name=value`: facts that no engine tells, and all that there is
-/// where no engine answers. `$1` would be the engine's socket; it is written in by [`linux_probe`].
-const PROBE: &str = r#"LC_ALL=C; export LC_ALL; s='SOCKET'
+/// where no engine answers. `$1` would be the engine's socket and `$2` its data folder; they are written in by [`linux_probe`].
+const PROBE: &str = r#"LC_ALL=C; export LC_ALL; s='SOCKET'; d='DATA'
 echo "berth=1"
 echo "user=$(id -un)"; echo "groups=$(id -Gn)"
 echo "kernel=$(uname -sr)"; echo "arch=$(uname -m)"
@@ -147,18 +147,21 @@ docker=$(command -v dockerd || command -v docker || ls /usr/bin/dockerd /usr/sbi
 if [ -S "$s" ]; then if [ -r "$s" ] && [ -w "$s" ]; then echo "socket=open"; else echo "socket=denied"; fi; echo "socket_group=$(stat -c %G "$s" 2>/dev/null)"; elif [ -e "$s" ]; then echo "socket=other"; else echo "socket=missing"; fi
 if [ -n "$(pidof dockerd 2>/dev/null || pgrep -x dockerd 2>/dev/null)" ]; then echo "engine=running"; else echo "engine=stopped"; fi
 echo "service=$(systemctl is-active docker 2>/dev/null)"
-d=/var/lib/docker; [ -d $d ] || d=/var/lib; [ -d $d ] || d=/
-df -Pk $d 2>/dev/null | awk 'NR==2{print "disk_total="$2; print "disk_free="$4; print "disk_mount="$6}'
-df -Pi $d 2>/dev/null | awk 'NR==2{print "inodes_free="$4}'
+[ -d "$d" ] || d=/var/lib/docker; [ -d "$d" ] || d=/var/lib; [ -d "$d" ] || d=/
+df -Pk "$d" 2>/dev/null | awk 'NR==2{print "disk_total="$2; print "disk_free="$4; print "disk_mount="$6}'
+df -Pi "$d" 2>/dev/null | awk 'NR==2{print "inodes_free="$4}'
 awk '/^MemTotal:/{print "memory="$2} /^MemAvailable:/{print "memory_free="$2}' /proc/meminfo 2>/dev/null
 if [ -f /sys/fs/cgroup/cgroup.controllers ]; then echo "cgroup=2"; elif [ -d /sys/fs/cgroup/memory ]; then echo "cgroup=1"; fi
 echo "end=1""#;
 
-/// The command that asks a Linux host. `socket` is the engine's.
+/// The command that asks a Linux host. `socket` is the engine's, `data` its data folder, empty where no engine told it: then its
+/// usual one is looked at.
 #[must_use]
-pub fn linux_probe(socket: &str) -> String {
+pub fn linux_probe(socket: &str, data: &str) -> String {
     // Whatever the user's own shell is: sh reads this.
-    let script = PROBE.replace("SOCKET", &socket.replace('\'', r"'\''"));
+    let script = PROBE
+        .replace("SOCKET", &socket.replace('\'', r"'\''"))
+        .replace("DATA", &data.replace('\'', r"'\''"));
     format!("exec /bin/sh -c '{}'", script.replace('\'', r"'\''"))
 }
 
@@ -478,7 +481,7 @@ mod tests {
         #[test]
         fn a_socket_with_quotes_stays_a_word(name in "[a-z' $;`\"]{1,12}") {
             // What sh makes of the command must be the script, with the socket inside quotes as it was.
-            let command = linux_probe(&format!("/{name}"));
+            let command = linux_probe(&format!("/{name}"), &format!("/{name}"));
             let script = command.strip_prefix("exec /bin/sh -c '").unwrap().strip_suffix('\'').unwrap();
             prop_assert!(!script.replace(r"'\''", "").contains('\''));
         }

@@ -91,6 +91,10 @@ async fn ordered_to_end(orders: &mut watch::Receiver<Order>) -> Order {
     }
 }
 
+/// How long a stopped service waits for its container to be stopped as well. Who stopped the one may be gone before it
+/// stopped the other, and a container without its service would look as if it ran for ever.
+const UNATTENDED: Duration = Duration::from_secs(30);
+
 /// Waits for `net stop`.
 async fn asked(stop_service: &mut watch::Receiver<bool>) {
     if stop_service.wait_for(|asked| *asked).await.is_err() {
@@ -110,12 +114,27 @@ async fn say(live: &Live, text: &str) {
 
 /// Runs the container's process to its end.
 pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Arc<Run>) -> End {
+    loop {
+        if let Some(end) = service(model, id, live, run).await {
+            return end;
+        }
+        say(
+            live,
+            "nobody stopped the container: the service starts again",
+        )
+        .await;
+        run.stop_service.send_replace(false);
+    }
+}
+
+/// SQL Server's service from its start to its end; `None` where it was stopped inside of a container that goes on.
+async fn service(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Arc<Run>) -> Option<End> {
     let Ok(container) = model.container(id) else {
-        return End::Exited(KILLED);
+        return Some(End::Exited(KILLED));
     };
     let Ok(image) = model.image(&container.image_id) else {
         say(live, "ERROR the image is gone").await;
-        return End::Exited(NOT_READY);
+        return Some(End::Exited(NOT_READY));
     };
     let Some(major) = image.sql_major().filter(|_| image.starts_sql()) else {
         say(
@@ -123,11 +142,11 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
             "ERROR the practice host runs only images of Berth's recipes",
         )
         .await;
-        return End::Exited(1);
+        return Some(End::Exited(1));
     };
     if !accepted(container.config.variable("ACCEPT_EULA")) {
         say(live, "ERROR EULA not accepted: set ACCEPT_EULA=Y").await;
-        return End::Exited(NO_EULA);
+        return Some(End::Exited(NO_EULA));
     }
     let folder = data_folder(model, &container);
     let Some(_held) = Held::take(folder.clone(), &model.open_data) else {
@@ -135,7 +154,7 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
         live.log()
             .write(Source::Stdout, "Error: 17204, Severity: 16, State: 1. FCB::Open failed: Could not open file C:\\data\\MSSQL\\DATA\\master.mdf for file number 1. OS error: 32(The process cannot access the file because it is being used by another process.).")
             .await;
-        return End::Exited(NOT_READY);
+        return Some(End::Exited(NOT_READY));
     };
     match check_mark(&folder, major).await {
         Ok(None) => {}
@@ -145,11 +164,11 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
                 &format!("ERROR data directory belongs to SQL major {other}, image is {major}"),
             )
             .await;
-            return End::Exited(OTHER_DATA);
+            return Some(End::Exited(OTHER_DATA));
         }
         Err(error) => {
             say(live, &format!("ERROR {error}")).await;
-            return End::Exited(NOT_READY);
+            return Some(End::Exited(NOT_READY));
         }
     }
     let mut orders = run.order.subscribe();
@@ -159,11 +178,11 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
         for words in words {
             live.log().write(Source::Stdout, words).await;
         }
-        return End::Exited(code);
+        return Some(End::Exited(code));
     }
     tokio::select! {
         () = tokio::time::sleep(model.faults().start_delay()) => {}
-        order = ordered_to_end(&mut orders) => return over(order).unwrap_or(End::PoweredOff),
+        order = ordered_to_end(&mut orders) => return Some(over(order).unwrap_or(End::PoweredOff)),
     }
     let options = sql::Options {
         server_name: container.config.hostname.to_uppercase(),
@@ -192,7 +211,7 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
         Err(error) => {
             say(live, "ERROR engine did not become ready").await;
             live.log().write(Source::Stdout, &error.to_string()).await;
-            return End::Exited(NOT_READY);
+            return Some(End::Exited(NOT_READY));
         }
     };
     if server.is_new() {
@@ -250,11 +269,14 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
         Why::Ordered(_) => {}
         // The container stays up, so that its restart policy does not bring the service back.
         Why::NetStop => {
-            ordered_to_end(&mut orders).await;
+            let stopped = tokio::time::timeout(UNATTENDED, ordered_to_end(&mut orders));
+            if stopped.await.is_err() {
+                return None;
+            }
         }
         Why::ByItself => {
             say(live, "ERROR service stopped unexpectedly").await;
-            return End::Exited(SERVICE_ENDED);
+            return Some(End::Exited(SERVICE_ENDED));
         }
     }
     if announced {
@@ -262,7 +284,7 @@ pub(super) async fn run(model: &Arc<Model>, id: &str, live: &Arc<Live>, run: &Ar
     }
     // An order may have grown stronger while the service was stopping.
     let last = *run.order.borrow();
-    over(last).unwrap_or(End::PoweredOff)
+    Some(over(last).unwrap_or(End::PoweredOff))
 }
 
 /// Why SQL Server's service ends.
