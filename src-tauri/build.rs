@@ -8,7 +8,14 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=../ui/dist");
     // Named here, a command is closed to every window until a capability opens it.
-    let commands = &["open_page", "frame", "taken", "show_string", "hand_over"];
+    let commands = &[
+        "open_page",
+        "frame",
+        "taken",
+        "show_string",
+        "hand_over",
+        "at_login",
+    ];
     let attributes = tauri_build::Attributes::new()
         .app_manifest(tauri_build::AppManifest::new().commands(commands));
     if let Err(e) = tauri_build::try_build(attributes) {

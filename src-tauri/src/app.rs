@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use berth_agent::{Client, Paths, page::Agent};
+use berth_agent::{Client, Paths, launchd, page::Agent};
 use berth_api::{
     dto::{ConnectionShow, ErrorView},
     table,
@@ -101,6 +101,7 @@ fn start() -> std::result::Result<tauri::App, Box<dyn std::error::Error>> {
             pages::taken,
             show_string,
             hand_over,
+            at_login,
         ])
         .menu(menu::build)
         .on_menu_event(|app, event| match event.id().as_ref() {
@@ -326,6 +327,26 @@ async fn hand_over(
         }
     };
     work.await.map_err(|e: Error| ErrorView::from(&e))
+}
+
+/// Has Berth's agent start at login, or no longer; answers whether it does now, and nothing where the system has no such thing.
+#[tauri::command]
+async fn at_login(on: Option<bool>) -> std::result::Result<Option<bool>, ErrorView> {
+    // It writes a file and waits for `launchctl`.
+    let work = tokio::task::spawn_blocking(move || {
+        match on {
+            Some(true) => launchd::install(&Paths::of_this_user()?).map(|_| ())?,
+            Some(false) => launchd::uninstall().map(|_| ())?,
+            None => {}
+        }
+        Ok(launchd::installed())
+    });
+    work.await
+        .map_err(|e| {
+            Error::failed("Whether Berth starts at login is not known").because(e.to_string())
+        })
+        .and_then(|done| done)
+        .map_err(|e: Error| ErrorView::from(&e))
 }
 
 fn not_opened(why: &str) -> Error {

@@ -53,10 +53,20 @@ describe.skipIf(lacks !== "")("the app itself, in WebKit", () => {
     expect(holders, "files and logs of app and agent").toEqual([]);
   });
 
-  it("gives its page five doors, and none of Tauri's own", async () => {
+  it("gives its page six doors, and none of Tauri's own", async () => {
     expect(await app.run<boolean>("return '__TAURI__' in window"), "the whole of Tauri within reach of the page").toBe(false);
     const said = await app.run<string>("return document.querySelector('script[src]') ? [...document.scripts].filter((s) => !s.src).length + '' : 'none'");
     expect(said, "a script in the page itself would have passed the policy").not.toBe("none");
+  });
+
+  it("asks the system whether it starts at login, and offers what there is", async () => {
+    await app.press(CONTROL, ",");
+    await app.find('//*[@role="dialog"]//*[contains(text(), "connection port")]');
+    const said = await app.text('//*[@role="dialog"]');
+    expect(said, "nothing to be typed where there is a button, or where the system starts nothing").not.toContain("berth agent");
+    expect(said.includes("Start at login"), "a Mac alone has LaunchAgents").toBe(process.platform === "darwin");
+    expect(await app.run<number>("return document.querySelectorAll('.toast.bad').length"), "the app lets the page ask").toBe(0);
+    await app.click(button("Done"));
   });
 
   it("quits by its key, and the string keeps working", async () => {

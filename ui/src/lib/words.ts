@@ -488,6 +488,7 @@ export const words = {
     running: (version: string, pid: number) => `Berth ${version}, process ${pid}`,
     since: (age: string) => `started ${age}`,
     endpoints: (n: number) => `${plural(n, "connection port")} open`,
+    atLogin: "Start at login, so that strings work with nothing opened",
     login: "Strings work after login, with nothing opened:",
     keychain: (kind: string) => (kind === "keychain" ? "Passwords are in the keychain." : `Passwords are in: ${kind}.`),
     done: "Done",

@@ -75,6 +75,12 @@ pub fn uninstall() -> Result<bool> {
     }
 }
 
+/// Whether the agent starts at login; `None` where the system has no such thing.
+#[must_use]
+pub fn installed() -> Option<bool> {
+    file().ok().map(|file| file.exists())
+}
+
 fn file() -> Result<PathBuf> {
     if !cfg!(target_os = "macos") {
         return Err(Error::failed("Only a Mac starts Berth's agent at login")

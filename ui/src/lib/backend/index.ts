@@ -32,6 +32,8 @@ export interface Native {
   show(wish: Request<"connection.show">): Promise<void>;
   /** Opens an instance in another program; answers what is to be pasted there, where that is left to do. */
   handOver(tool: string, wish: Request<"connection.show">): Promise<string | null>;
+  /** Has Berth's background process start at login, or no longer; answers whether it does, and null where the system has no such thing. */
+  atLogin(on?: boolean): Promise<boolean | null>;
   /** Tells what was chosen in a menu, by the palette's id; answers how to stop listening. */
   onChosen(listener: (id: string) => void): () => void;
 }

@@ -17,6 +17,7 @@ export class App extends Frames {
   readonly native: Native = {
     show: (wish: Request<"connection.show">) => this.#ask("show_string", { wish }),
     handOver: (tool, wish) => this.#ask<string | null>("hand_over", { tool, wish }),
+    atLogin: (on) => this.#ask<boolean | null>("at_login", { on: on ?? null }),
     onChosen: (listener) => {
       this.#listeners.add(listener);
       return () => this.#listeners.delete(listener);
