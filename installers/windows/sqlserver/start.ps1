@@ -62,11 +62,23 @@ Save-Text C:\berth\ready '1'
 Log 'the service runs'
 # SQL Server's own log, UTF-16, to the container's; it may begin anew.
 $position = 0L
+$alone = 0
 while ($true) {
   if ("$((Get-Service -Name $image.service).Status)" -eq 'Stopped') {
     Remove-Item -Path C:\berth\ready -Force -ErrorAction SilentlyContinue
     # Whoever stops the container ends this process: an end by itself would be started again.
-    if ([BerthStop]::Stopping -or (Test-Path -LiteralPath C:\berth\stopping)) { Start-Sleep -Seconds 5; continue }
+    if ([BerthStop]::Stopping) { Start-Sleep -Seconds 5; continue }
+    if (Test-Path -LiteralPath C:\berth\stopping) {
+      $alone += 1
+      if ($alone -le 6) { Start-Sleep -Seconds 5; continue }
+      # Nobody did, in 30 s: who stopped the service is gone, and without it the container would run and answer nobody, for ever.
+      Log 'nobody stopped the container: the service starts again'
+      $alone = 0
+      Remove-Item -Path C:\berth\stopping -Force
+      Start-Service -Name $image.service
+      Save-Text C:\berth\ready '1'
+      continue
+    }
     Log 'ERROR the service ended by itself'
     exit 70
   }
