@@ -107,18 +107,7 @@ fn main() {
     let Some(sshd) = Sshd::start() else { return };
     let host = LinuxHost { sshd, dockerd };
     let home = Home::new();
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "rig",
-            &host.sshd.address(),
-            "--identity",
-            &host.sshd.client_key().display().to_string(),
-            "--trust-host-key",
-            &host.sshd.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("rig", &host.sshd);
     load_server(&host.dockerd);
     let endpoint = free_port();
     let id = host.dockerd.docker(&[

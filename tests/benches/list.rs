@@ -32,20 +32,8 @@ fn main() {
         return;
     };
     let home = Home::new();
+    let _ = home.add("rig", &host.sshd);
     let key = host.sshd.client_key().display().to_string();
-    let fingerprint = host.sshd.fingerprint();
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "rig",
-            &host.sshd.address(),
-            "--identity",
-            &key,
-            "--trust-host-key",
-            &fingerprint,
-        ])
-        .ok();
     let password = home.write("password", "Bench-Passw0rd-24-letters");
     for number in 1..=INSTANCES {
         let _ = home

@@ -73,11 +73,7 @@ fn over_ssh_a_container_that_berth_did_not_make_is_found_adopted_and_let_go_unha
     };
     let (home, other) = (Home::with_secrets(&secrets), Home::new());
     for home in [&home, &other] {
-        let key = text(&host.sshd.client_key());
-        let (address, print) = (host.sshd.address(), host.sshd.fingerprint());
-        let mut add = vec!["host", "add", "far", &address, "--identity", &key];
-        add.extend(["--trust-host-key", &print]);
-        let _ = home.berth(&add).ok();
+        let _ = home.add("far", &host.sshd);
     }
     let id = theirs(&host.dockerd, "their.sql", &["-v", "theirs:/var/opt/mssql"]);
     let _ = theirs(&host.dockerd, "another", &[]);

@@ -13,7 +13,7 @@ use std::{net::TcpListener, time::Duration};
 
 use berth_tests::rig::{self, Dockerd, Home, PracticeHost, SecretService};
 use serde_json::Value;
-use support::{Background, HeldEngine, Stand, gone, keychain_items, pid_of, signal, status, text};
+use support::{Background, HeldEngine, Stand, gone, keychain_items, pid_of, signal, status};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -243,18 +243,7 @@ impl Slow {
         let secrets = SecretService::start()?;
         let home = Home::with_secrets(&secrets);
         let host = PracticeHost::with(faults);
-        let _ = home
-            .berth(&[
-                "host",
-                "add",
-                "win",
-                &host.address(),
-                "--identity",
-                &text(&host.client_key()),
-                "--trust-host-key",
-                &host.fingerprint(),
-            ])
-            .ok();
+        let _ = home.add("win", &host);
         Some(Self {
             home,
             secrets,

@@ -188,18 +188,7 @@ fn a_windows_host_gives_a_string_that_every_client_opens() {
         "whoever must decide about a host key needs to see its fingerprint:\n{}",
         unknown.stderr
     );
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "win",
-            &host.address(),
-            "--identity",
-            &key,
-            "--trust-host-key",
-            &host.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("win", &host);
     let up = home
         .berth_with(
             &["up", "shop", "--database", "shop", "--accept-eula"],
@@ -224,19 +213,7 @@ fn a_linux_host_gives_a_string_that_every_client_opens() {
         return;
     };
     let home = Home::with_secrets(&secrets);
-    let key = host.sshd.client_key().display().to_string();
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "box",
-            &host.sshd.address(),
-            "--identity",
-            &key,
-            "--trust-host-key",
-            &host.sshd.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("box", &host.sshd);
     let _ = home
         .berth_with(
             &["up", "shop", "--database", "shop", "--accept-eula"],

@@ -40,19 +40,7 @@ impl World {
 
     fn add(&self) {
         let sshd = &self.host.sshd;
-        let _ = self
-            .home
-            .berth(&[
-                "host",
-                "add",
-                "lin",
-                &sshd.address(),
-                "--identity",
-                &text(&sshd.client_key()),
-                "--trust-host-key",
-                &sshd.fingerprint(),
-            ])
-            .ok();
+        let _ = self.home.add("lin", sshd);
     }
 
     fn up(&self) -> String {

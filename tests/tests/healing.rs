@@ -46,18 +46,7 @@ struct World {
 }
 
 fn add(home: &Home, sshd: &Sshd) {
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "lin",
-            &sshd.address(),
-            "--identity",
-            &text(&sshd.client_key()),
-            "--trust-host-key",
-            &sshd.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("lin", sshd);
 }
 
 impl World {

@@ -26,19 +26,7 @@ const BUILD: [&str; 5] = ["image", "build", "2022-express", "--host", "win"];
 
 fn added(host: &PracticeHost) -> Home {
     let home = Home::new();
-    let key = host.client_key().display().to_string();
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "win",
-            &host.address(),
-            "--identity",
-            &key,
-            "--trust-host-key",
-            &host.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("win", host);
     home
 }
 

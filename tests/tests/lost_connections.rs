@@ -22,19 +22,7 @@ const BUILD: [&str; 6] = [
 ];
 
 fn add(home: &Home, host: &PracticeHost) {
-    let key = host.client_key().display().to_string();
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "win",
-            &host.address(),
-            "--identity",
-            &key,
-            "--trust-host-key",
-            &host.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("win", host);
 }
 
 fn cut_at(host: &PracticeHost, place: u64) {

@@ -27,7 +27,7 @@ fn a_machine_whose_default_shell_is_powershell_is_a_host_like_any_other() {
     };
     let host = PracticeHost::with(&["default-shell=powershell"]);
     let home = Home::with_secrets(&secrets);
-    home.add("win", &host);
+    let _ = home.add("win", &host);
     let checked = home.berth(&["host", "check", "win", "--json"]).ok().json();
     assert_eq!(
         checked["host"]["os"], "windows",
@@ -47,7 +47,7 @@ fn what_keeps_an_instance_from_starting_is_named() {
     };
     let host = PracticeHost::start();
     let home = Home::with_secrets(&secrets);
-    home.add("win", &host);
+    let _ = home.add("win", &host);
     for (cause, words) in [
         ("os-mismatch", "another Windows version"),
         ("network", "HNS"),
@@ -84,7 +84,7 @@ fn a_start_that_is_slow_in_any_state_is_waited_for() {
     };
     let host = PracticeHost::with(&["slow-start=1", "slow-login=2", "slow-databases=2"]);
     let home = Home::with_secrets(&secrets);
-    home.add("win", &host);
+    let _ = home.add("win", &host);
     let up = home
         .berth_with(
             &["up", "slow", "--accept-eula", "--database", "shop"],
@@ -108,7 +108,7 @@ fn a_bad_way_to_the_host_is_named_and_healed() {
     let host = PracticeHost::start();
     let port = host.port();
     let home = Home::new();
-    home.add("win", &host);
+    let _ = home.add("win", &host);
     let mut host = host;
     for (faults, code, words) in [
         (&["wrong-host-key"][..], 1, "another host key"),

@@ -501,18 +501,7 @@ fn the_page_says_what_clients_see() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let config = ssh_config(folder.path(), &host);
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "win",
-            &host.address(),
-            "--identity",
-            &host.client_key().display().to_string(),
-            "--trust-host-key",
-            &host.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("win", &host);
     let _ = home
         .berth_with(&["up", "shop", "--accept-eula"], "", SOON)
         .ok();

@@ -10,18 +10,7 @@ use berth_tests::rig::{Home, PracticeHost, SecretService};
 use serde_json::Value;
 
 fn add(home: &Home, host: &PracticeHost) {
-    let added = home
-        .berth(&[
-            "host",
-            "add",
-            "win",
-            &host.address(),
-            "--identity",
-            &host.client_key().display().to_string(),
-            "--trust-host-key",
-            &host.fingerprint(),
-        ])
-        .ok();
+    let added = home.add("win", host);
     assert!(
         added.stderr.contains("berth host prepare win"),
         "what comes next is said: {}",
@@ -145,19 +134,7 @@ fn an_engine_listens_for_the_computer_that_prepared_it_and_for_no_other() {
         return;
     };
     let other = Home::with_secrets(&others);
-    let key = host.client_key().display().to_string();
-    let _ = other
-        .berth(&[
-            "host",
-            "add",
-            "win",
-            &host.address(),
-            "--identity",
-            &key,
-            "--trust-host-key",
-            &host.fingerprint(),
-        ])
-        .ok();
+    let _ = other.add("win", &host);
     assert!(route(&other).contains(SLOW), "{}", route(&other));
     assert_eq!(
         plan(&other)["done"],

@@ -33,11 +33,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let (home, host) = (Home::new(), PracticeHost::start());
-        let key = text(&host.client_key());
-        let (address, print) = (host.address(), host.fingerprint());
-        let mut add = vec!["host", "add", "win", &address, "--identity", &key];
-        add.extend(["--trust-host-key", &print]);
-        let _ = home.berth(&add).ok();
+        let _ = home.add("win", &host);
         Self {
             home,
             _host: host,

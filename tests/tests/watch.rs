@@ -176,18 +176,7 @@ fn what_somebody_else_does_to_a_container_is_told() {
 fn a_host_that_goes_says_since_when_and_comes_back_by_itself() {
     let mut machine = PracticeHost::start();
     let home = Home::new();
-    let _ = home
-        .berth(&[
-            "host",
-            "add",
-            "win",
-            &machine.address(),
-            "--identity",
-            &machine.client_key().display().to_string(),
-            "--trust-host-key",
-            &machine.fingerprint(),
-        ])
-        .ok();
+    let _ = home.add("win", &machine);
     let ear = Ear::open(&home);
     ear.host("that the host answers", |h| {
         h.host.name == "win" && h.state == "connected"

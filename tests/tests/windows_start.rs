@@ -274,6 +274,30 @@ fn a_stop_that_was_asked_for_is_no_end_by_itself() {
 }
 
 #[test]
+fn a_service_whose_container_nobody_stops_starts_again() {
+    let Some(one) = Container::new() else { return };
+    let mut plays = vec!["look", "marked"];
+    // Half a minute, five seconds each, and then once more.
+    plays.extend(["look"; 7]);
+    let said = one.start(&plays, "").with(
+        OVER,
+        &["nobody stopped the container: the service starts again"],
+    );
+    let looks: Vec<_> = said
+        .lines()
+        .filter(|l| l.contains("PLAYED ready"))
+        .map(|l| l.contains("ready=True"))
+        .collect();
+    assert_eq!(
+        looks,
+        [true, false, false, false, false, false, false, true],
+        "who stopped the service had its time, and a container that answers nobody is no end: {said}"
+    );
+    // The mark is gone, so a later end by itself is one.
+    assert!(!one.at("berth/stopping").exists());
+}
+
+#[test]
 fn a_log_that_begins_anew_is_told_from_its_beginning() {
     let Some(one) = Container::new() else { return };
     let said = one

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Clock, PracticeHost, SecretService, programs};
+use super::{Clock, PracticeHost, SecretService, Sshd, programs};
 
 /// How long a command may take when the test says nothing else.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,6 +24,33 @@ pub struct Home {
     folder: TempDir,
     more: Vec<(&'static str, String)>,
 }
+
+/// A machine that SSH leads to.
+pub trait SshMachine {
+    /// `ssh://user@127.0.0.1:port`.
+    fn address(&self) -> String;
+    /// The private key that signs in.
+    fn client_key(&self) -> PathBuf;
+    /// Its host key's fingerprint: `SHA256:…`.
+    fn fingerprint(&self) -> String;
+}
+
+macro_rules! ssh_machine {
+    ($($machine:ty),*) => {$(
+        impl SshMachine for $machine {
+            fn address(&self) -> String {
+                Self::address(self)
+            }
+            fn client_key(&self) -> PathBuf {
+                Self::client_key(self)
+            }
+            fn fingerprint(&self) -> String {
+                Self::fingerprint(self)
+            }
+        }
+    )*};
+}
+ssh_machine!(PracticeHost, Sshd);
 
 /// How a command ended.
 #[derive(Debug, Clone)]
@@ -120,23 +147,22 @@ impl Home {
             .extend(clock.into_iter().flat_map(Clock::environment));
     }
 
-    /// Adds a practice host by its address, its key and the fingerprint that it shows.
+    /// Adds a machine that SSH leads to, by the key that signs in there and the fingerprint that it shows.
     ///
     /// # Panics
     /// When it is not taken.
-    pub fn add(&self, name: &str, host: &PracticeHost) {
-        let _ = self
-            .berth(&[
-                "host",
-                "add",
-                name,
-                &host.address(),
-                "--identity",
-                &host.client_key().display().to_string(),
-                "--trust-host-key",
-                &host.fingerprint(),
-            ])
-            .ok();
+    pub fn add(&self, name: &str, machine: &impl SshMachine) -> Ran {
+        self.berth(&[
+            "host",
+            "add",
+            name,
+            &machine.address(),
+            "--identity",
+            &machine.client_key().display().to_string(),
+            "--trust-host-key",
+            &machine.fingerprint(),
+        ])
+        .ok()
     }
 
     /// The folder of its programs' temporary files.

@@ -29,7 +29,9 @@ impl Place {
                     .berth(&["host", "add", "here", &dockerd.address()])
                     .ok();
             }
-            Self::Windows(host) => home.add("here", host),
+            Self::Windows(host) => {
+                let _ = home.add("here", host);
+            }
         }
     }
 
