@@ -24,7 +24,9 @@ use berth_api::{dto, table::InstanceList};
 use berth_core::{BoxFuture, ByteStream, Dial};
 use berth_engine::Engine;
 use berth_remote::{Address, Files, HostKeys, Lane, Session, SignIn};
-use berth_tests::rig::{Dockerd, Home, LinuxHost, Sshd, free_port, process::Daemon, programs};
+use berth_tests::rig::{
+    Dockerd, Home, LinuxHost, Sshd, accounts, free_port, process::Daemon, programs,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What goes through a tunnel at once, in MiB.
@@ -321,14 +323,22 @@ fn from_afar(host: &LinuxHost, inside: &str) {
     let home = Home::new();
     let script = home.write("late.py", include_str!("late.py"));
     let proxy = format!("python3 {} {FAR} {}", script.display(), host.sshd.port());
-    let _ = home.write(
-        ".ssh/config",
-        &format!(
+    // The `ssh` program takes its user's home from the accounts, not from the environment.
+    let dot_ssh = accounts::accounts()
+        .expect("the bench has accounts of its own")
+        .root
+        .home
+        .join(".ssh");
+    fs::create_dir_all(&dot_ssh).unwrap();
+    fs::write(
+        dot_ssh.join("config"),
+        format!(
             "Host far\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  ProxyCommand {proxy}\n",
             host.sshd.port(),
             host.sshd.user()
         ),
-    );
+    )
+    .unwrap();
     let _ = home
         .berth(&[
             "host",

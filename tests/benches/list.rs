@@ -17,7 +17,10 @@ use std::{
 };
 
 use berth_agent::{Client, Paths, client::Start};
-use berth_api::{dto, table::InstanceList};
+use berth_api::{
+    dto,
+    table::{AgentStatus, InstanceList},
+};
 use berth_tests::rig::{Home, LinuxHost, accounts, process::Daemon};
 
 /// How many instances the host has.
@@ -60,6 +63,12 @@ fn main() {
             INSTANCES,
             "a list that misses an instance is no list"
         );
+    };
+    // To the agent and back, with nobody else asked: what the way through its socket is of the whole.
+    let socket = || {
+        let _ = runtime
+            .block_on(agent.call::<AgentStatus>(&dto::Nothing {}, BTreeMap::new()))
+            .expect("the agent answers");
     };
     let command = || {
         let _ = home.berth(&["list", "--json"]).ok();
@@ -109,11 +118,12 @@ fn main() {
         berth();
         get(&mut kept);
     }
-    let mut times: [Vec<Duration>; 5] = Default::default();
+    let mut times: [Vec<Duration>; 6] = Default::default();
     for _ in 0..MANY {
         times[0].push(timed(berth));
         times[1].push(timed(|| get(&mut kept)));
         times[2].push(timed(|| get(&mut UnixStream::connect(&local).unwrap())));
+        times[5].push(timed(socket));
     }
     for _ in 0..FEW {
         times[3].push(timed(command));
@@ -127,8 +137,9 @@ fn main() {
         "{:<56} {:>11} {:>23} {:>14}",
         "", "median", "10 % to 90 %", "Berth takes"
     );
-    let [berth, kept, fresh, command, docker] = times.map(Spread::of);
+    let [berth, kept, fresh, command, docker, socket] = times.map(Spread::of);
     berth.print("Berth: instance.list through the agent", None);
+    socket.print("  of which the agent's socket (`agent.status`)", None);
     kept.print(
         "GET /containers/json through ssh -L, connection kept",
         Some(&berth),

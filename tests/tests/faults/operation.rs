@@ -1,5 +1,7 @@
 //! The operations of the matrix.
 
+use crate::fault::Fault;
+
 /// An operation, how it is brought about, and after which words of its own the fault comes.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
@@ -92,3 +94,14 @@ pub(crate) const ALL: &[Operation] = &[
         middle: "ready",
     },
 ];
+
+/// Every cell of the matrix, in the order of its page.
+pub(crate) fn cells() -> impl Iterator<Item = (&'static Operation, &'static str, Fault)> {
+    ALL.iter().flat_map(|operation| {
+        operation
+            .phases
+            .iter()
+            .flat_map(move |phase| Fault::ALL.map(|fault| (operation, *phase, fault)))
+            .chain(Fault::ONCE.map(|fault| (operation, operation.middle, fault)))
+    })
+}

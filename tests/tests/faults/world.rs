@@ -121,10 +121,8 @@ impl World {
             self.home.set_clock(None);
         }
         format!(
-            "| {} | {} | {} | {} | {} | ended well |",
-            operation.name,
-            if phase.is_empty() { "under way" } else { phase },
-            fault.words(),
+            "{} {} | {} | ended well |",
+            line(operation, phase, fault),
             match (in_time, code) {
                 (true, 0) => "ended well".to_owned(),
                 (true, code) => format!("code {code}"),
@@ -333,4 +331,14 @@ impl World {
             },
         );
     }
+}
+
+/// How the line of a cell begins.
+pub(crate) fn line(operation: &Operation, phase: &str, fault: Fault) -> String {
+    format!(
+        "| {} | {} | {} |",
+        operation.name,
+        if phase.is_empty() { "under way" } else { phase },
+        fault.words()
+    )
 }
