@@ -150,9 +150,11 @@ fn main() {
     tunnels(endpoint, forwarded);
     taken_apart(&host.sshd, &inside, folder.path());
     drop(forward);
-    from_afar(&host, &inside);
     files(&runtime, &host.sshd, folder.path());
     healing(&host.sshd, &list);
+    // Its agent holds the port that the instance has everywhere.
+    let _ = home.berth(&["agent", "stop", "--force"]).ok();
+    from_afar(&host, &inside);
 }
 
 /// `ssh -L` to the server in the container, and its port here.
@@ -358,8 +360,9 @@ fn from_afar(host: &LinuxHost, inside: &str) {
         inside,
         &["-o", &format!("ProxyCommand={proxy}")],
     );
+    println!("\nA tunnel to a server in a container, from afar\n");
     row(
-        &format!("the same, the host {FAR} ms away each way"),
+        &format!("a new connection, the host {FAR} ms away each way"),
         fresh(u16::try_from(port).unwrap(), ssh, FRESH / 10),
         None,
     );
