@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 
 use crate::{
     engine::{AFTER_GRACE, CHANGE, Engine, LIST, LOOK, too_slow},
-    error::{Doing, unusable_answer},
+    error::{BROKE, Doing, unusable_answer},
 };
 
 /// How far a container is.
@@ -211,11 +211,17 @@ impl Engine {
         if let Some(label) = label {
             options = options.filters(&HashMap::from([("label", vec![label])]));
         }
-        let doing = Doing::plain("list the containers");
+        let options = options.build();
         let calls = self.calls(LIST);
-        let list = self
-            .within(doing, LIST, calls.list_containers(Some(options.build())))
-            .await?;
+        let ask = || {
+            let doing = Doing::plain("list the containers");
+            self.within(doing, LIST, calls.list_containers(Some(options.clone())))
+        };
+        // A connection that is kept may end as it is taken: to ask once more changes nothing, and what was under way goes on.
+        let list = match ask().await {
+            Err(e) if e.get_detail(BROKE).is_some() => ask().await?,
+            asked => asked?,
+        };
         list.into_iter().map(summary).collect()
     }
 

@@ -146,7 +146,11 @@ fn broken(doing: &Doing<'_>, error: &(dyn std::error::Error + 'static)) -> Error
     Error::new(Code::Unreachable, doing.to_string())
         .because("the connection to the engine broke")
         .because(shortened(&deepest.to_string()))
+        .detail(BROKE, "connection")
 }
+
+/// The detail of an error whose connection broke under the request: another one may be there at once.
+pub(crate) const BROKE: &str = "broke";
 
 /// A rule of the table: every part of one of `any` is in the engine's text, in lower case.
 struct Rule {
