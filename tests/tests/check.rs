@@ -120,6 +120,47 @@ fn a_linux_host_is_told_of_and_each_way_it_breaks_is_named() {
 }
 
 #[test]
+fn a_key_that_is_known_no_more_is_told_of_and_let_in_by_its_fingerprint_alone() {
+    let (Some(_dockerd), Some(sshd)) = (Dockerd::start(), Sshd::start()) else {
+        return;
+    };
+    let home = Home::new();
+    add(&home, &sshd, &sshd.address());
+    let known = home.berth_home().join("known_hosts");
+    std::fs::remove_file(&known).unwrap();
+    let unknown = check(&home);
+    let key = &unknown["unknown_key"];
+    assert_eq!(
+        (key["host"].as_str(), key["fingerprint"].as_str()),
+        (
+            Some(format!("[127.0.0.1]:{}", sshd.port()).as_str()),
+            Some(sshd.fingerprint().as_str())
+        ),
+        "whoever asked can decide upon it: {unknown}"
+    );
+    assert!(
+        finding(&unknown, "host_key").contains("--trust-host-key"),
+        "{unknown}"
+    );
+    let wrong = ["--trust-host-key", "SHA256:AAAA"];
+    let refused = home.berth(&[&["host", "check", "lin"], &wrong[..]].concat());
+    assert!(
+        refused.code(1).stdout.contains("[host_key]") && !known.exists(),
+        "another fingerprint is no consent"
+    );
+    let right = ["--trust-host-key", &sshd.fingerprint()];
+    let _ = home
+        .berth(&[&["host", "check", "lin"], &right[..]].concat())
+        .ok();
+    let again = check(&home);
+    assert_eq!(
+        (&again["works"], &again["unknown_key"]),
+        (&Value::Bool(true), &Value::Null),
+        "it is recorded: {again}"
+    );
+}
+
+#[test]
 fn a_login_that_may_not_use_the_engine_is_told_of_the_group() {
     let (Some(dockerd), Some(sshd)) = (Dockerd::start(), Sshd::start()) else {
         return;

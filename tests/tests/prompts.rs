@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use berth_tests::rig::{self, Dockerd, Home, SecretService, Sshd, programs};
+use berth_tests::rig::{self, Dockerd, Home, PracticeHost, SecretService, Sshd, programs};
 use support::text;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -161,6 +161,31 @@ fn the_host_key_is_asked_for_and_only_a_yes_is_one() {
         home.berth_home().join("known_hosts").exists(),
         "the key is recorded by the yes"
     );
+}
+
+#[test]
+fn a_key_that_is_known_no_more_is_asked_for_at_a_check() {
+    let host = PracticeHost::start();
+    let home = Home::new();
+    let _ = home.add("win", &host).ok();
+    fs::remove_file(home.berth_home().join("known_hosts")).unwrap();
+    let Some(mut declined) = Terminal::run(&home, &["host", "check", "win"]) else {
+        return;
+    };
+    declined.wait_for(&host.fingerprint());
+    declined.wait_for("(yes/no)");
+    declined.type_in("no\r");
+    assert_eq!(declined.code(), 1, "{}", declined.shown());
+    assert!(
+        declined.shown().contains("[host_key]"),
+        "{}",
+        declined.shown()
+    );
+    let mut given = Terminal::run(&home, &["host", "check", "win"]).unwrap();
+    given.wait_for("(yes/no)");
+    given.type_in("yes\r");
+    assert_eq!(given.code(), 0, "{}", given.shown());
+    assert!(given.shown().contains("win answers"), "{}", given.shown());
 }
 
 #[test]

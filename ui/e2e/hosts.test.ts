@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Page } from "playwright-core";
@@ -58,6 +59,22 @@ describe("a host of one's own", () => {
     await page.getByRole("navigation").getByRole("button", { name: /^lab.*(seen|not reachable)/ }).waitFor();
     await lab.serve();
     await pill(/^Connected/).waitFor({ timeout: 60_000 });
+  });
+
+  it("whose key is known no more is let in again by whoever compares it, where it is shown", { timeout: 120_000 }, async () => {
+    await lab.end();
+    await pill(/^Not reachable, seen /).waitFor({ timeout: 60_000 });
+    rmSync(join(rig.home, "known_hosts"));
+    await lab.serve();
+    const trust = page.getByRole("main").getByRole("button", { name: "It is the same: trust it" });
+    await trust.waitFor({ timeout: 60_000 });
+    await page.getByRole("paragraph").filter({ hasText: lab.fingerprint }).waitFor();
+    await page.getByText("It is the one that this host had before").waitFor();
+    expect(await axe(page)).toEqual([]);
+    await trust.press("Enter");
+    await pill(/^Connected/).waitFor();
+    await trust.waitFor({ state: "detached" });
+    await page.getByText("What is there").waitFor();
   });
 
   it("is removed after one question", async () => {

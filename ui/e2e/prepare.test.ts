@@ -116,6 +116,18 @@ describe("a bare Windows machine", () => {
     await page.keyboard.press("Enter");
     await page.getByRole("dialog").getByRole("button", { name: "Take back" }).click();
     await page.getByText("This machine runs no containers yet", { exact: false }).waitFor({ timeout: 90_000 });
+  });
+
+  it("has no place for instances then, and whoever wants one is led to what it needs", async () => {
+    await page.getByRole("region", { name: "Instances" }).getByText("Not a container host yet").waitFor();
+    await page.getByRole("button", { name: "New", exact: true }).press("Enter");
+    const sheet = page.getByRole("dialog", { name: "New SQL Server instance" });
+    await sheet.getByText("This machine runs no containers yet", { exact: false }).waitFor();
+    expect(await axe(page)).toEqual([]);
+    await sheet.getByRole("button", { name: "Prepare this machine…" }).press("Enter");
+    const plan = page.getByRole("dialog", { name: "Prepare bare" });
+    await plan.getByText(/^\d+ steps, about \d+ minutes/).waitFor();
+    await page.keyboard.press("Escape");
     expect(page.problems).toEqual([]);
   });
 });

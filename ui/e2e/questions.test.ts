@@ -16,7 +16,7 @@ it("what a host asks at a check is asked in its words, answered beside the reque
   const page = await rig.page();
   const live = lab();
   const question: Question = { id: 7, from: "ada@lab:22", title: "", instructions: "Second factor", prompts: [{ text: "Verification code: ", hidden: true }] };
-  const check: HostCheck = { host: live.host, facts: [{ id: "engine", label: "Engine", value: "28.2.2" }], ladder: [], findings: [], works: true };
+  const check: HostCheck = { host: live.host, facts: [{ id: "engine", label: "Engine", value: "28.2.2" }], ladder: [], findings: [], works: true, unknown_key: null };
   let checking = 0;
   const asked = await play(page, [live], (frame, say) => {
     if (frame.command === "host.check") {

@@ -36,4 +36,6 @@ export const kept = {
   theme: new Kept<Theme>("berth.theme", "system"),
   order: new Kept<"name" | "newest">("berth.order", "name"),
   started: new Kept<boolean>("berth.started", false),
+  /** Whether starting at login was offered: once, after the first instance. */
+  offered: new Kept<boolean>("berth.offered", false),
 };

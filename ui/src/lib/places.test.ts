@@ -88,6 +88,8 @@ describe("in a window with instances", () => {
     expect(w.sheet).toEqual({ kind: "new", wish: { name: "reports", host: "win", memory: "4g", port: 14400 } });
     press("`berth adopt old-sql --password-file FILE`");
     expect(w.sheet).toEqual({ kind: "adopt", host: "win", container: "c0ffee" });
+    press("`berth host prepare win --new-certificates` makes new ones");
+    expect(w.sheet, "what the command's option asks for is asked for by the click too").toEqual({ kind: "prepareHost", host: "win", renew: true });
     press("`berth image list --host win` shows what is there");
     expect([w.sheet, w.host]).toEqual([null, "win"]);
   });

@@ -29,10 +29,10 @@ const instance =
     return full === undefined ? undefined : () => act(w, full);
   };
 const host =
-  (act: (w: Window, name: string) => void): Run =>
+  (act: (w: Window, name: string, options: Map<string, string>) => void): Run =>
   (w, subject, options) => {
     const name = [options.get("--host"), subject, w.host].find((one) => one && w.live.hosts.has(one));
-    return name ? () => act(w, name) : undefined;
+    return name ? () => act(w, name, options) : undefined;
   };
 /** Shows an instance, and closes what is in front of it. */
 const tab = (tab: string) =>
@@ -70,7 +70,7 @@ export const COMMANDS: Record<string, Place> = {
   "host check": { words: words.host.check, run: page },
   "host use": { words: words.host.makeDefault, run: page },
   "host remove": { words: words.host.remove, run: host((w, name) => (w.sheet = { kind: "removeHost", name })) },
-  "host prepare": { words: words.prepare.menu, run: host((w, name) => (w.sheet = { kind: "prepareHost", host: name })) },
+  "host prepare": { words: words.prepare.menu, run: host((w, name, options) => (w.sheet = { kind: "prepareHost", host: name, renew: options.has("--new-certificates") })) },
   "host doctor": { words: words.doctor.menu, run: host((w, name) => (w.sheet = { kind: "doctor", host: name })) },
   "image list": { words: words.images.name, run: page },
   "image build": { words: words.images.build, run: host((w, name) => (w.sheet = { kind: "buildImage", host: name })) },

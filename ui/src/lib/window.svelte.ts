@@ -15,7 +15,7 @@ export type Sheet =
   | { kind: "resetPassword"; name: string }
   | { kind: "removeInstance"; name: string }
   | { kind: "removeHost"; name: string }
-  | { kind: "prepareHost"; host: string }
+  | { kind: "prepareHost"; host: string; renew?: boolean }
   | { kind: "doctor"; host: string }
   | { kind: "unprepareHost"; host: string }
   | { kind: "buildImage"; host: string }
@@ -170,6 +170,7 @@ export class Window {
   }
 }
 
-const KEY = Symbol("window");
+/** What a component finds its window under. */
+export const KEY = Symbol("window");
 export const provide = (window: Window) => setContext(KEY, window);
 export const useWindow = () => getContext<Window>(KEY);

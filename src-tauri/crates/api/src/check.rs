@@ -61,7 +61,8 @@ pub(crate) async fn check(
                     let ask = request
                         .can_answer
                         .then(|| Arc::new(Caller::new(berth, call)) as Arc<dyn Ask>);
-                    let way_in = WayIn::of(berth, &record, ask).await?;
+                    let trusted = request.trust_host_keys.clone();
+                    let way_in = WayIn::of(berth, &record, ask).await?.trusting(trusted);
                     hosts::way_to(berth, &record, &address, way_in).await?
                 }
             };
@@ -72,12 +73,15 @@ pub(crate) async fn check(
             Ok(reached) => (known(berth, record, &reached).await?, reached),
             Err(e) => {
                 let finding = cause(&e, &address, carrier.as_ref()).await;
-                return Ok(answer(
-                    hosts::view(berth, &record, &hosts),
-                    Vec::new(),
-                    ladder,
-                    vec![finding],
-                ));
+                return Ok(dto::HostCheck {
+                    unknown_key: dto::UnknownKey::of(&e),
+                    ..answer(
+                        hosts::view(berth, &record, &hosts),
+                        Vec::new(),
+                        ladder,
+                        vec![finding],
+                    )
+                });
             }
         }
     };
@@ -146,6 +150,7 @@ fn answer(
                 hint: f.hint,
             })
             .collect(),
+        unknown_key: None,
     }
 }
 

@@ -180,11 +180,14 @@ pub struct HostName {
 }
 
 /// A host to be examined.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HostExamine {
     /// Its name.
     pub name: String,
+    /// Fingerprints that the user decided to trust, as when a host is added.
+    #[serde(default)]
+    pub trust_host_keys: Vec<String>,
     /// The socket of the caller's SSH agent.
     #[serde(default)]
     pub ssh_agent: Option<String>,
@@ -293,6 +296,43 @@ pub struct HostCheck {
     /// Whether it can be used: no finding is an error.
     #[serde(default)]
     pub works: bool,
+    /// The server on the way whose key is not known, where whoever asks may decide upon it.
+    #[serde(default)]
+    pub unknown_key: Option<UnknownKey>,
+}
+
+/// A key that a server shows and nobody has decided upon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct UnknownKey {
+    /// The server, as `known_hosts` would name it: `NAME` or `[NAME]:PORT`.
+    pub host: String,
+    /// The key's algorithm, as `ssh-ed25519`.
+    pub algorithm: String,
+    /// `SHA256:…`, as `ssh-keygen -l` writes it.
+    pub fingerprint: String,
+}
+
+impl UnknownKey {
+    /// What an error says of such a key; `None` for other errors, and where the SSH configuration lets in known keys alone.
+    #[must_use]
+    pub fn of(error: &berth_core::Error) -> Option<Self> {
+        let said = |name| error.get_detail(name).map(str::to_owned);
+        if error.code() != berth_core::Code::HostKeyUnknown || said("strict").is_some() {
+            return None;
+        }
+        Some(Self {
+            host: said("host")?,
+            algorithm: said("algorithm").unwrap_or_else(|| "key".to_owned()),
+            fingerprint: said("fingerprint")?,
+        })
+    }
+
+    /// What is given in `trust_host_keys` to let it in, and it alone: `NAME=SHA256:…`.
+    #[must_use]
+    pub fn trust(&self) -> String {
+        format!("{}={}", self.host, self.fingerprint)
+    }
 }
 
 /// One fact about a host.

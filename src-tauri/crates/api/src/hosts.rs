@@ -318,6 +318,11 @@ impl WayIn {
             ask,
         })
     }
+
+    /// The same, and these keys of servers that are not known yet may be let in: `SHA256:…` or `NAME=SHA256:…`.
+    pub(crate) fn trusting(self, trust: Vec<String>) -> Self {
+        Self { trust, ..self }
+    }
 }
 
 /// A host that cannot be signed in to while nobody is there.

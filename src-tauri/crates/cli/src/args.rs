@@ -414,6 +414,9 @@ pub(crate) enum Host {
     Check {
         /// Its name
         name: String,
+        /// Trust the host key that has this fingerprint; NAME=SHA256:… for a jump host
+        #[arg(long, value_name = "SHA256:…")]
+        trust_host_key: Vec<String>,
         #[command(flatten)]
         json: Json,
     },

@@ -643,7 +643,11 @@ findings: Array<Finding>,
 /**
  * Whether it can be used: no finding is an error.
  */
-works: boolean, };
+works: boolean, 
+/**
+ * The server on the way whose key is not known, where whoever asks may decide upon it.
+ */
+unknown_key: UnknownKey | null, };
 
 /**
  * What is wrong with a machine as a container host.
@@ -712,6 +716,10 @@ export type HostExamine = {
  * Its name.
  */
 name: string, 
+/**
+ * Fingerprints that the user decided to trust, as when a host is added.
+ */
+trust_host_keys: Array<string>, 
 /**
  * The socket of the caller's SSH agent.
  */
@@ -1915,6 +1923,23 @@ server: string,
  * What the server there calls itself.
  */
 version: string, };
+
+/**
+ * A key that a server shows and nobody has decided upon.
+ */
+export type UnknownKey = { 
+/**
+ * The server, as `known_hosts` would name it: `NAME` or `[NAME]:PORT`.
+ */
+host: string, 
+/**
+ * The key's algorithm, as `ssh-ed25519`.
+ */
+algorithm: string, 
+/**
+ * `SHA256:…`, as `ssh-keygen -l` writes it.
+ */
+fingerprint: string, };
 
 /**
  * A host that did not answer.

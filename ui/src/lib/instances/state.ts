@@ -1,4 +1,4 @@
-import type { HostLive, InstanceView, OperationView } from "../backend";
+import type { ErrorView, HostLive, InstanceView, OperationView, UnknownKey } from "../backend";
 import { words } from "../words";
 
 export type Tone = "good" | "warn" | "busy" | "bad" | "off";
@@ -27,6 +27,15 @@ export const preparable = (host: HostLive) => host.host.address.startsWith("ssh:
 
 /** A machine that is reached and has no container engine yet. */
 export const bareHost = (host: HostLive) => preparable(host) && host.host.warning !== null && host.host.warning !== undefined;
+
+/** What an error says of a server's key that nobody has decided upon; nothing where only known keys are let in. */
+export function unknownKey(error: ErrorView | null): UnknownKey | null {
+  const { host, algorithm = "", fingerprint, strict } = Object.fromEntries(error?.details ?? []);
+  return error?.code === "host_key_unknown" && host && fingerprint && !strict ? { host, algorithm, fingerprint } : null;
+}
+
+/** What lets that key in, and it alone. */
+export const trustOf = (key: UnknownKey) => `${key.host}=${key.fingerprint}`;
 
 export function hostTone(host: HostLive): Tone {
   if (bareHost(host)) return "off";

@@ -33,8 +33,7 @@ pub(crate) async fn run(verbose: bool, keep: bool) -> Result<u8> {
     let check = session
         .call::<table::HostCheck>(&dto::HostExamine {
             name: PRACTICE.into(),
-            ssh_agent: None,
-            can_answer: false,
+            ..dto::HostExamine::default()
         })
         .await?
         .body;

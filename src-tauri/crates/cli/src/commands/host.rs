@@ -169,19 +169,16 @@ pub(crate) async fn run(session: &Session, command: Host) -> Result<u8> {
         }
         Host::Check {
             name,
+            trust_host_key,
             json: as_json,
         } => {
-            let check = session
-                .call_asking::<table::HostCheck>(
-                    &dto::HostExamine {
-                        name,
-                        ssh_agent: ssh_agent(),
-                        can_answer: can_ask(),
-                    },
-                    BTreeMap::new(),
-                )
-                .await?
-                .body;
+            let request = dto::HostExamine {
+                name,
+                trust_host_keys: trust_host_key,
+                ssh_agent: ssh_agent(),
+                can_answer: can_ask(),
+            };
+            let check = check(session, request).await?;
             let code = u8::from(!check.works);
             if as_json.json {
                 out(json(&check)?);
@@ -266,6 +263,40 @@ async fn where_is_it(session: &Session, name: &str) -> Error {
     }
 }
 
+/// How many servers may be on the way to a host, each with a key to decide upon.
+const SERVERS: usize = 12;
+
+/// Checks a host; whoever is there decides upon keys that are not known yet.
+async fn check(session: &Session, mut request: dto::HostExamine) -> Result<dto::HostCheck> {
+    for _ in 0..SERVERS {
+        let check = session
+            .call_asking::<table::HostCheck>(&request, BTreeMap::new())
+            .await?
+            .body;
+        match &check.unknown_key {
+            Some(key) if is_right(key, &request.trust_host_keys).await? => {
+                request.trust_host_keys.push(key.trust());
+            }
+            _ => return Ok(check),
+        }
+    }
+    Err(Error::failed("The host could not be checked").hint("Try again with `-v`"))
+}
+
+/// Asks whether a key that a server shows is the right one, where somebody is there to say it and has not been asked before.
+async fn is_right(key: &dto::UnknownKey, given: &[String]) -> Result<bool> {
+    // Another key than the given one is the user's to find.
+    if !can_ask() || given.contains(&key.trust()) || given.iter().any(|t| t.starts_with("SHA256:"))
+    {
+        return Ok(false);
+    }
+    render::note(format!(
+        "The key of `{}` is not known yet\n  {} {}",
+        key.host, key.algorithm, key.fingerprint
+    ));
+    confirm("Is that the key of your host?").await
+}
+
 /// Adds a host; what is missing is asked for where somebody is there to answer.
 async fn add(
     session: &Session,
@@ -273,7 +304,7 @@ async fn add(
     mut secrets: BTreeMap<String, berth_core::Secret>,
 ) -> Result<dto::HostView> {
     // A host key for each server on the way, a passphrase, a password: each may be asked for once.
-    for _ in 0..12 {
+    for _ in 0..SERVERS {
         let e = match session
             .call_asking::<table::HostAdd>(&request, secrets.clone())
             .await
@@ -282,27 +313,12 @@ async fn add(
             Err(e) => e,
         };
         match e.code() {
-            Code::HostKeyUnknown if can_ask() && e.get_detail("strict").is_none() => {
-                let (Some(fingerprint), Some(host), algorithm) = (
-                    e.get_detail("fingerprint"),
-                    e.get_detail("host"),
-                    e.get_detail("algorithm").unwrap_or("key"),
-                ) else {
-                    return Err(e);
-                };
-                let trust = format!("{host}={fingerprint}");
-                // Asked once for each server on the way; another answer than the given one is the user's to find.
-                if request.trust_host_keys.contains(&trust)
-                    || request.trust_host_keys.iter().any(|t| t.starts_with("SHA256:"))
-                {
-                    return Err(e);
+            Code::HostKeyUnknown => match dto::UnknownKey::of(&e) {
+                Some(key) if is_right(&key, &request.trust_host_keys).await? => {
+                    request.trust_host_keys.push(key.trust());
                 }
-                render::note(format!("{}\n  {algorithm} {fingerprint}", e.message()));
-                if !confirm("Is that the key of your host?").await? {
-                    return Err(e);
-                }
-                request.trust_host_keys.push(trust);
-            }
+                _ => return Err(e),
+            },
             Code::PassphraseNeeded if !secrets.contains_key("passphrase") => {
                 match ask_secret("Passphrase of the key file").await? {
                     Some(passphrase) => {

@@ -446,7 +446,12 @@ fn step(id: Id, look: &Look, wish: &Wish, restart: Option<&'static str>) -> Opti
             // Another SSH server than Windows' own looks after itself.
             None => return None,
             Some(s) => (
-                format!("starts {}", s.start.to_lowercase()),
+                match s.start.as_str() {
+                    "Automatic" => "starts automatically".to_owned(),
+                    "Manual" => "starts only when somebody starts it".to_owned(),
+                    "Disabled" => "is switched off".to_owned(),
+                    other => format!("starts as `{other}`"),
+                },
                 s.start != "Automatic",
             ),
         },
