@@ -59,6 +59,8 @@ describe("a bare Windows machine", () => {
     await progress.getByText(/done in/).waitFor({ timeout: 90_000 });
     await progress.getByRole("button", { name: "Steps" }).press("Enter");
     await progress.getByText("Reach the engine").waitFor();
+    const [name, time] = await Promise.all([".title", ".time"].map((part) => progress.locator(`li ${part}`).first().boundingBox()));
+    expect((time?.x ?? 0) - (name?.x ?? 0), "the times of steps that ended stand in a column of their own").toBeGreaterThan(300);
     await progress.getByText("Containers feature").waitFor();
     await page.getByRole("status").filter({ hasText: /^Connected/ }).waitFor({ timeout: 60_000 });
     await page.getByText("What is there").waitFor({ timeout: 30_000 });
